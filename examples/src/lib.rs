@@ -1,0 +1,1 @@
+//! The examples' package; each example is a folder beside this one.
