@@ -77,11 +77,17 @@ pub struct Cursor {
 
 impl Cursor {
     /// Before everything: the cursor of a replica that has applied nothing.
-    pub const ZERO: Self = Self { epoch: Epoch::ZERO, sequence: Sequence::ZERO };
+    pub const ZERO: Self = Self {
+        epoch: Epoch::ZERO,
+        sequence: Sequence::ZERO,
+    };
 
     /// A cursor from plain numbers.
     pub const fn new(epoch: u64, sequence: u64) -> Self {
-        Self { epoch: Epoch::new(epoch), sequence: Sequence::new(sequence) }
+        Self {
+            epoch: Epoch::new(epoch),
+            sequence: Sequence::new(sequence),
+        }
     }
 
     /// Whether an entry may carry it.
@@ -98,7 +104,10 @@ impl Cursor {
     /// The greatest cursor below this one: reading strictly after it begins here.
     #[must_use]
     pub const fn predecessor(self) -> Self {
-        Self { epoch: self.epoch, sequence: Sequence::new(self.sequence.get().saturating_sub(1)) }
+        Self {
+            epoch: self.epoch,
+            sequence: Sequence::new(self.sequence.get().saturating_sub(1)),
+        }
     }
 
     /// Whether both parts are at least `wanted`'s: what a read that asks `at_least` needs (C6). A

@@ -51,7 +51,10 @@ impl Digest {
             &prev.map_or(0, Self::get).to_le_bytes(),
             &(payload.len() as u64).to_le_bytes(),
         ];
-        for (slot, byte) in fixed.iter_mut().zip(fields.iter().flat_map(|field| field.iter())) {
+        for (slot, byte) in fixed
+            .iter_mut()
+            .zip(fields.iter().flat_map(|field| field.iter()))
+        {
             *slot = *byte;
         }
         let mut hash = Xxh3Default::new();

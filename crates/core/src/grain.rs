@@ -39,7 +39,10 @@ impl GrainId {
         let (grain_type, grain_key) = (grain_type.into(), grain_key.into());
         InvalidGrain::check("grain type", &grain_type)?;
         InvalidGrain::check("grain key", &grain_key)?;
-        Ok(Self { grain_type, grain_key })
+        Ok(Self {
+            grain_type,
+            grain_key,
+        })
     }
 
     /// The type: the kind of actor, such as `aircraft`.
@@ -68,7 +71,10 @@ impl fmt::Debug for GrainId {
 
 /// A grain type or key that is empty or too long.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{part} is {length} bytes long; 1 to {} are allowed", GrainId::MAX_PART)]
+#[error(
+    "{part} is {length} bytes long; 1 to {} are allowed",
+    GrainId::MAX_PART
+)]
 pub struct InvalidGrain {
     part: &'static str,
     length: usize,
@@ -104,8 +110,14 @@ mod tests {
             .map(|(t, k)| GrainId::new(t, k).unwrap())
             .collect();
         ids.sort();
-        let keys: Vec<_> = ids.iter().map(|id| (id.grain_type(), id.grain_key())).collect();
-        assert_eq!(keys, [("a", "\0"), ("a", "z"), ("a", "é"), ("aa", "a"), ("b", "a")]);
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|id| (id.grain_type(), id.grain_key()))
+            .collect();
+        assert_eq!(
+            keys,
+            [("a", "\0"), ("a", "z"), ("a", "é"), ("aa", "a"), ("b", "a")]
+        );
     }
 
     #[test]

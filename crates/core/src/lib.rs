@@ -35,11 +35,13 @@ mod slice;
 mod store;
 
 pub use budget::Budget;
-pub use catch_up::{CatchUp, Caught, Run};
+pub use catch_up::{CatchUp, Caught, Run, run_after};
 pub use codec::{Bincode, Codec, CodecError, Raw};
 pub use cursor::{Cursor, Epoch, Sequence};
 pub use digest::Digest;
-pub use entry::{DigestMismatch, Draft, Entry, Kind, Schema, Source, UnixMillis, UnknownKind, Writer};
+pub use entry::{
+    DigestMismatch, Draft, Entry, Kind, Schema, Source, UnixMillis, UnknownKind, Writer,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{ChangeFeed, Changes, Moved, Position};
 pub use filter::Filter;

@@ -1,0 +1,186 @@
+//! [`judge`]: clause L2 as one pure function, for every log that decides on the client's side.
+
+use crate::{Cursor, Entry, Error, ErrorKind, Fence, Head, Kind, Limits, Result, Sequence};
+
+/// How far a `FullState` or `Tombstone` may leap over coalesced numbers: 2^32. A writer that is off
+/// by more is broken, and one bad number must not use up the grain's range.
+pub const MAX_LEAP: u64 = 1 << 32;
+
+/// What an append that is accepted does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The head is this very entry: answer Ok and write nothing.
+    Retry(Head),
+    /// Write the entry; the grain then has this head and fence.
+    Write(Head, Option<Fence>),
+}
+
+/// Decides one append against a grain's head and fence.
+///
+/// # Contract
+/// L2, in its order: over a limit is `Invalid`; below the fence is `Fenced`; equal to the head is a
+/// retry; then what epoch, kind and number ask, else `Conflict`. A log that calls this holds the
+/// grain's head and fence still, by lock or transaction, until the verdict has taken effect.
+///
+/// # Errors
+/// `Invalid`, `Fenced` or `Conflict`, naming grain and cursor. Nothing is to be written then.
+pub fn judge(
+    head: Option<&Head>,
+    fence: Option<&Fence>,
+    entry: &Entry,
+    limits: &Limits,
+    backend: &'static str,
+) -> Result<Verdict> {
+    entry.check(limits, backend)?;
+    check_fence(fence, entry, backend)?;
+    if let Some(head) = head
+        && head.cursor == entry.cursor()
+        && head.digest == entry.digest()
+    {
+        return Ok(Verdict::Retry(*head));
+    }
+    if let Err(why) = follows(head, fence, entry) {
+        let kind = ErrorKind::Conflict {
+            head: head.copied(),
+        };
+        return Err(Error::new(kind, backend, why).at(entry.grain(), entry.cursor()));
+    }
+    let cursor = entry.cursor();
+    let base = match head {
+        Some(head) if !entry.kind().is_base() => head.base,
+        _ => cursor,
+    };
+    let above = fence.is_none_or(|fence| cursor.epoch > fence.epoch);
+    let fence = if above {
+        Some(Fence {
+            epoch: cursor.epoch,
+            writer: entry.writer(),
+        })
+    } else {
+        fence.copied()
+    };
+    Ok(Verdict::Write(
+        Head {
+            cursor,
+            digest: entry.digest(),
+            kind: entry.kind(),
+            base,
+        },
+        fence,
+    ))
+}
+
+/// L2 (2): no epoch below the fence's, and the fence's own only from its writer.
+fn check_fence(fence: Option<&Fence>, entry: &Entry, backend: &'static str) -> Result<()> {
+    match fence {
+        Some(fence)
+            if entry.epoch() < fence.epoch
+                || (entry.epoch() == fence.epoch && entry.writer() != fence.writer) =>
+        {
+            let why = format!("epoch {} is owned by writer {}", fence.epoch, fence.writer);
+            let kind = ErrorKind::Fenced { fence: *fence };
+            Err(Error::new(kind, backend, why).at(entry.grain(), entry.cursor()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// L2 (4) to (6).
+fn follows(head: Option<&Head>, fence: Option<&Fence>, entry: &Entry) -> Result<(), &'static str> {
+    let at = head.map_or(Cursor::ZERO, |head| head.cursor);
+    let next = |sequence: Sequence| sequence.next() == Some(entry.sequence());
+    if entry.epoch() < at.epoch {
+        return Err("the head is of a higher epoch");
+    }
+    if entry.epoch() > at.epoch {
+        if entry.kind() == Kind::Delta {
+            return Err("a new epoch begins with a whole state or a tombstone");
+        }
+        let unclaimed = fence.is_none_or(|fence| entry.epoch() > fence.epoch);
+        if unclaimed && head.is_some() && !next(at.sequence) {
+            return Err("the first entry of an unclaimed epoch must follow the head directly");
+        }
+    }
+    if entry.kind() == Kind::Delta {
+        return match head {
+            None => Err("a delta needs a state to change"),
+            Some(head) if head.kind == Kind::Tombstone => Err("a delta cannot follow a tombstone"),
+            Some(head) if !next(head.cursor.sequence) => {
+                Err("a delta must follow the head directly")
+            }
+            Some(head) if entry.prev() != Some(head.digest) => {
+                Err("the delta's predecessor is not the head")
+            }
+            Some(_) => Ok(()),
+        };
+    }
+    if head.is_some() {
+        let leap = entry.sequence().get().checked_sub(at.sequence.get());
+        if !leap.is_some_and(|leap| (1..=MAX_LEAP).contains(&leap)) {
+            return Err("the number must lie above the head's, by at most 2^32");
+        }
+    }
+    Ok(())
+}
+
+/// Decides one claim against a grain's fence (L4).
+///
+/// # Errors
+/// `Invalid` for an epoch that is zero or above 2^53 - 1, `Fenced` if the epoch is the fence's with
+/// another writer, or below it.
+pub fn judge_claim(
+    fence: Option<&Fence>,
+    claim: &crate::Claim,
+    backend: &'static str,
+) -> Result<Fence> {
+    if !claim.epoch.is_valid() {
+        let why = format!("epoch {} does not lie in 1 ..= 2^53 - 1", claim.epoch);
+        return Err(Error::invalid(backend, why).of(&claim.grain));
+    }
+    let wanted = Fence {
+        epoch: claim.epoch,
+        writer: claim.writer,
+    };
+    match fence {
+        Some(fence) if claim.epoch <= fence.epoch && *fence != wanted => {
+            let why = format!("epoch {} is owned by writer {}", fence.epoch, fence.writer);
+            let kind = ErrorKind::Fenced { fence: *fence };
+            Err(Error::new(kind, backend, why).of(&claim.grain))
+        }
+        _ => Ok(wanted),
+    }
+}
+
+/// Where a retried batch resumes (L3): how many of one grain's entries, in order, the log already
+/// holds, counted up to the last one that equals the head.
+pub fn landed(head: Option<&Head>, entries: &[&Entry]) -> usize {
+    head.map_or(0, |head| {
+        entries
+            .iter()
+            .rposition(|entry| entry.cursor() == head.cursor && entry.digest() == head.digest)
+            .map_or(0, |at| at + 1)
+    })
+}
+
+/// Whether a batch is within the limits as a whole.
+///
+/// # Errors
+/// `Invalid` if it has too many entries or bytes; nothing of it is to be written.
+pub fn check_batch(entries: &[Entry], limits: &Limits, backend: &'static str) -> Result<()> {
+    let bytes: usize = entries.iter().map(|entry| entry.payload().len()).sum();
+    // A single entry over the payload limit is its grain's own error, not the batch's.
+    if entries.len() > limits.max_batch_entries()
+        || (entries.len() > 1 && bytes > limits.max_batch_bytes())
+    {
+        return Err(Error::invalid(
+            backend,
+            format!(
+                "batch of {} entries and {bytes} bytes is over the limit of {} and {}",
+                entries.len(),
+                limits.max_batch_entries(),
+                limits.max_batch_bytes()
+            ),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! [`Replica`]: a grain's state at a cursor; and [`advance`], the rule by which it moves.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::fold::{Fold, fold_caught};
+use crate::{Cursor, Digest, Entry, Kind, LogId, Schema, Stop, StopReason, UnixMillis};
+
+/// Counts the times a replica was set back ([`rebase`](crate::ReplicaStore::rebase),
+/// [`remove`](crate::ReplicaStore::remove)): an apply that was on its way carries the former one and
+/// changes nothing (S8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// Wraps a stored generation.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The one after it.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a replica stands, without its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The last entry applied; `ZERO` for a replica that the store does not have.
+    pub cursor: Cursor,
+    /// That entry's digest.
+    pub digest: Digest,
+    /// How often it was set back. For a replica that the store does not have, the store's own: above
+    /// that of every replica it ever removed.
+    pub generation: Generation,
+    /// The log it was read from; none for a replica that the store does not have.
+    pub log: Option<LogId>,
+    /// Whether it has a state: false before the first and after a Tombstone.
+    pub present: bool,
+}
+
+impl Mark {
+    /// The mark of a replica that the store does not have.
+    pub const fn absent(generation: Generation) -> Self {
+        Self {
+            cursor: Cursor::ZERO,
+            digest: Digest::ZERO,
+            generation,
+            log: None,
+            present: false,
+        }
+    }
+}
+
+/// One grain's state as a store holds it: state, cursor, digest and generation of one moment (S4).
+/// Never changed in place; a newer one takes its place whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// The state; none after a Tombstone.
+    pub state: Option<Bytes>,
+    /// The last entry applied.
+    pub cursor: Cursor,
+    /// That entry's digest.
+    pub digest: Digest,
+    /// How often it was set back.
+    pub generation: Generation,
+    /// The log it was read from.
+    pub log: LogId,
+    /// The layout of the state: that of the last entry applied.
+    pub schema: Schema,
+    /// When the last entry applied was written, by its writer's clock.
+    pub written_at: UnixMillis,
+}
+
+impl Replica {
+    /// Where it stands.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            cursor: self.cursor,
+            digest: self.digest,
+            generation: self.generation,
+            log: Some(self.log.clone()),
+            present: self.state.is_some(),
+        }
+    }
+}
+
+/// What a store applies entries by.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// The user's fold; without one, a Delta stops a run with [`StopReason::NoFold`].
+    pub fold: Option<&'a dyn Fold>,
+    /// The largest state kept, in bytes; a larger one stops the run with [`StopReason::TooLarge`].
+    pub max_state: usize,
+}
+
+impl fmt::Debug for Rules<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules")
+            .field("fold", &self.fold.is_some())
+            .field("max_state", &self.max_state)
+            .finish()
+    }
+}
+
+/// What a run does to a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advanced {
+    /// The replica after the entries that were applied; none if it does not change.
+    pub replica: Option<Replica>,
+    /// How many entries moved it.
+    pub applied: usize,
+    /// Why the rest was not applied.
+    pub stop: Option<Stop>,
+}
+
+/// Applies a run of entries to a replica: clauses S1, S2, S3, S6 and S7 as one pure function, for
+/// every store that keeps states as bytes. The caller has checked generation and log, and holds the
+/// row, by lock or transaction, until the new one has taken its place.
+///
+/// # Contract
+/// Entries at or below the cursor change nothing. A `FullState` replaces everything, a `Tombstone`
+/// removes the state and keeps the cursor, a `Delta` is folded iff it fits: same epoch, cursor one
+/// below, digest equal to its `prev`, state present. The first entry that cannot be applied stops
+/// the run; what preceded it counts.
+pub fn advance(current: Option<&Replica>, under: Under<'_>, entries: &[Entry]) -> Advanced {
+    let mut replica: Option<Replica> = None;
+    let mut applied = 0;
+    let mut stop = None;
+    for entry in entries {
+        let now = replica.as_ref().or(current);
+        if now.is_some_and(|now| entry.cursor() <= now.cursor) {
+            continue;
+        }
+        match step(now, entry, under.rules) {
+            Ok(state) => {
+                replica = Some(Replica {
+                    state,
+                    cursor: entry.cursor(),
+                    digest: entry.digest(),
+                    generation: under.generation,
+                    log: under.log.clone(),
+                    schema: entry.schema(),
+                    written_at: entry.written_at(),
+                });
+                applied += 1;
+            }
+            Err(why) => {
+                stop = Some(Stop {
+                    at: entry.cursor(),
+                    why,
+                });
+                break;
+            }
+        }
+    }
+    Advanced {
+        replica,
+        applied,
+        stop,
+    }
+}
+
+/// What a run is applied under: the log it was read from, the row's generation, the store's rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Under<'a> {
+    /// The log that the run was read from.
+    pub log: &'a LogId,
+    /// The generation that the resulting row carries.
+    pub generation: Generation,
+    /// Fold and bounds.
+    pub rules: Rules<'a>,
+}
+
+/// The state after one entry, or why there is none.
+fn step(
+    now: Option<&Replica>,
+    entry: &Entry,
+    rules: Rules<'_>,
+) -> Result<Option<Bytes>, StopReason> {
+    if let Some(fold) = rules.fold
+        && entry.schema() > fold.newest_schema()
+    {
+        return Err(StopReason::Schema {
+            schema: entry.schema(),
+            newest: fold.newest_schema(),
+        });
+    }
+    let state = match entry.kind() {
+        Kind::Tombstone => return Ok(None),
+        Kind::FullState => entry.payload().clone(),
+        Kind::Delta => {
+            let Some(fold) = rules.fold else {
+                return Err(StopReason::NoFold);
+            };
+            let fitting = now.filter(|now| {
+                now.cursor.is_just_below(entry.cursor()) && entry.prev() == Some(now.digest)
+            });
+            let Some(state) = fitting.and_then(|now| now.state.as_ref()) else {
+                return Err(StopReason::Gap);
+            };
+            fold_caught(fold, entry.grain(), state, entry).map_err(StopReason::Fold)?
+        }
+    };
+    if state.len() > rules.max_state {
+        return Err(StopReason::TooLarge {
+            size: state.len(),
+            limit: rules.max_state,
+        });
+    }
+    Ok(Some(state))
+}
