@@ -57,6 +57,11 @@ impl Position {
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
+
+    /// The filter it was taken with: a `wait` is told no other.
+    pub fn filter(&self) -> &Filter {
+        &self.filter
+    }
 }
 
 /// A grain that has moved, and its head when the page was read.

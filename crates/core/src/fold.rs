@@ -49,12 +49,21 @@ pub(crate) fn fold_caught(
     state: &Bytes,
     delta: &Entry,
 ) -> Result<Bytes, FoldError> {
-    catch_unwind(AssertUnwindSafe(|| fold.fold(grain, state, delta))).unwrap_or_else(|panic| {
+    caught(|| fold.fold(grain, state, delta)).and_then(|folded| folded)
+}
+
+/// Asks a fold for its newest schema with its panic caught (S7).
+pub(crate) fn newest_schema_caught(fold: &dyn Fold) -> Result<Schema, FoldError> {
+    caught(|| fold.newest_schema())
+}
+
+fn caught<T>(call: impl FnOnce() -> T) -> Result<T, FoldError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
         let said = panic
             .downcast_ref::<&str>()
             .map(|said| (*said).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "no message".to_owned());
-        Err(FoldError(format!("the fold panicked: {said}")))
+        FoldError(format!("the fold panicked: {said}"))
     })
 }

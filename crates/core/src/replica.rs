@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::fold::{Fold, fold_caught};
+use crate::fold::{Fold, fold_caught, newest_schema_caught};
 use crate::{Cursor, Digest, Entry, Kind, LogId, Schema, Stop, StopReason, UnixMillis};
 
 /// Counts the times a replica was set back ([`rebase`](crate::ReplicaStore::rebase),
@@ -192,13 +192,14 @@ fn step(
     entry: &Entry,
     rules: Rules<'_>,
 ) -> Result<Option<Bytes>, StopReason> {
-    if let Some(fold) = rules.fold
-        && entry.schema() > fold.newest_schema()
-    {
-        return Err(StopReason::Schema {
-            schema: entry.schema(),
-            newest: fold.newest_schema(),
-        });
+    if let Some(fold) = rules.fold {
+        let newest = newest_schema_caught(fold).map_err(StopReason::Fold)?;
+        if entry.schema() > newest {
+            return Err(StopReason::Schema {
+                schema: entry.schema(),
+                newest,
+            });
+        }
     }
     let state = match entry.kind() {
         Kind::Tombstone => return Ok(None),
