@@ -1,2 +1,54 @@
-//! Stub.
-fn main() {}
+//! One command per habit: `cargo xtask test` verifies, `cargo xtask fix` repairs, `cargo xtask help`
+//! says so.
+//!
+//! This program owns the checks that are not anybody's unit test (direction of dependencies,
+//! licences, a test for every clause) and the sum of all results. It writes to no source file
+//! except in `fix`.
+
+mod cargo;
+mod checks;
+mod fix;
+mod libtest;
+mod metadata;
+mod servers;
+mod tally;
+mod verify;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+usage: cargo xtask <command>
+
+  test   verify everything, change no source: format, clippy with warnings denied, tests and doc
+         tests, direction of dependencies, licences, rust-version, a test for every clause, no
+         ignored doc tests, file sizes. Ends with `N passed, N failed, N skipped`.
+         GLEANER_REQUIRE_SERVERS=1 turns tests that skip themselves for want of a server into
+         failures.
+  fix    repair what can be repaired by machine: clippy --fix, then the format
+  help   print this
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["test"] => verify::run(),
+        ["fix"] => fix::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        _ => {
+            eprint!("{HELP}");
+            Err(format!("unknown command: {}", words.join(" ")))
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `cargo xtask test`: everything that must hold, in one read-only command.
+
+use std::path::Path;
+
+use crate::cargo::{cargo, status, stream};
+use crate::checks::sources::Sources;
+use crate::checks::{clauses, direction, doc_tests, file_size, licences, rust_version};
+use crate::libtest::Reader;
+use crate::metadata::{Workspace, workspace_root};
+use crate::servers;
+use crate::tally::Tally;
+
+/// Runs every check, whatever failed before, and prints the sum as the last line; whether all is
+/// well.
+pub(crate) fn run() -> Result<bool, String> {
+    let root = workspace_root()?;
+    let mut tally = Tally::default();
+
+    println!("== sources and dependencies");
+    match Sources::load(&root) {
+        Ok(sources) => {
+            tally += report("every clause has its test", &clauses::check(&sources));
+            tally += report("no ignored doc test", &doc_tests::check(&sources));
+            tally += report("file sizes", &file_size::check(&sources));
+        }
+        Err(why) => tally += report("sources can be read", &[why]),
+    }
+    match Workspace::load(&root) {
+        Ok(workspace) => {
+            tally += report("direction of dependencies", &direction::check(&workspace));
+            tally += report("licences", &licences::check(&workspace));
+            tally += report("rust-version", &rust_version::check(&workspace));
+        }
+        Err(why) => tally += report("dependencies can be read", &[why]),
+    }
+
+    tally += command("format", &root, &["fmt", "--all", "--check"]);
+    tally += command(
+        "clippy",
+        &root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    );
+    tally += tests(&root);
+
+    println!("\n{tally}");
+    Ok(tally.failed == 0)
+}
+
+fn report(name: &str, wrong: &[String]) -> Tally {
+    println!(
+        "check {name} ... {}",
+        if wrong.is_empty() { "ok" } else { "FAILED" }
+    );
+    for sentence in wrong {
+        println!("    {sentence}");
+    }
+    Tally::of_check(wrong.is_empty())
+}
+
+fn command(name: &str, root: &Path, arguments: &[&str]) -> Tally {
+    match status(cargo(root).args(arguments)) {
+        Ok(true) => report(name, &[]),
+        Ok(false) => report(name, &["see above".to_owned()]),
+        Err(why) => report(name, &[why]),
+    }
+}
+
+/// Unit, integration and doc tests of all members. Without `--all-targets`, because that would build
+/// the examples as (empty) tests, and the tests of the examples run the real ones; benches are
+/// compiled by clippy above and run by nobody here.
+fn tests(root: &Path) -> Tally {
+    let mut reader = Reader::default();
+    let result = stream(
+        cargo(root)
+            .args([
+                "test",
+                "--workspace",
+                "--locked",
+                "--no-fail-fast",
+                "--",
+                "--show-output",
+            ])
+            .envs(servers::prepare()),
+        |line| reader.line(line),
+    );
+    match result {
+        Ok(succeeded) => reader.finish(succeeded, servers::required()),
+        Err(why) => report("tests", &[why]),
+    }
+}
