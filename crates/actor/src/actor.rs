@@ -1,0 +1,339 @@
+//! [`GrainActor`]: the state machine of one followed grain.
+
+mod answers;
+mod commands;
+mod state;
+
+use std::sync::Arc;
+
+use gleaner_core::{Cursor, Digest, Generation, Head};
+
+use self::state::{Command, State, Then, Why};
+use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Step};
+
+/// The poll-and-apply actor of one grain.
+///
+/// # Contract
+/// One event in, one step out, whatever the order of events. At most one operation is in flight: an
+/// event that answers an operation which is not in flight changes nothing. The replica is in step when
+/// cursor and digest equal the head's of an answer to a request; only then does a step confirm, and
+/// only then is [`Self::is_in_step`] true, which lets a feed page confirm too (C2 to C4).
+///
+/// 80 bytes and no heap of its own but for a command that waits, so that a million are no burden.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and a byte"
+)]
+pub struct GrainActor {
+    policy: Arc<Policy>,
+    cursor: Cursor,
+    digest: Digest,
+    generation: Generation,
+    /// The entry that cannot be applied; `ZERO` for none.
+    bad: Cursor,
+    command: Option<Box<Command>>,
+    jitter: Jitter,
+    state: State,
+    standing: Health,
+    failures: u8,
+    /// A feed names this grain when it moves: no timer is needed while it rests.
+    fed: bool,
+    /// The replica was read from another log.
+    foreign: bool,
+    /// Something happened under the operation in flight: look again after it.
+    again: bool,
+    /// The quarantined entry is given up.
+    skipped: bool,
+    paused: bool,
+    stopping: bool,
+}
+
+impl GrainActor {
+    /// An actor that has not started. `fed` says that a feed names the grain when it moves.
+    pub fn new(policy: Arc<Policy>, jitter: Jitter, fed: bool) -> Self {
+        Self {
+            policy,
+            cursor: Cursor::ZERO,
+            digest: Digest::ZERO,
+            generation: Generation::default(),
+            bad: Cursor::ZERO,
+            command: None,
+            jitter,
+            state: State::New,
+            standing: Health::Bootstrapping,
+            failures: 0,
+            fed,
+            foreign: false,
+            again: false,
+            skipped: false,
+            paused: false,
+            stopping: false,
+        }
+    }
+
+    /// How the replica stands.
+    pub fn health(&self) -> Health {
+        if self.paused {
+            Health::Paused
+        } else {
+            self.standing
+        }
+    }
+
+    /// Whether it rests in step with the log: a complete feed page that does not name it otherwise
+    /// confirms it (C3).
+    pub fn is_in_step(&self) -> bool {
+        self.state == State::Resting && self.standing == Health::Live && !self.foreign
+    }
+
+    /// Where the replica stood when it was last heard of.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// The entry that is quarantined, if one is.
+    pub fn quarantined(&self) -> Option<Cursor> {
+        (self.standing == Health::Quarantined).then_some(self.bad)
+    }
+
+    /// What `event` leads to at `now`.
+    pub fn on(&mut self, now: Moment, event: &Event) -> Step {
+        match event {
+            Event::Start if self.state == State::New => self.load(),
+            Event::Loaded { place, listed } if self.state == State::Loading => {
+                self.loaded(now, *place, listed.as_ref())
+            }
+            Event::LoadFailed if self.state == State::Loading => self.back_off(now, Then::Load),
+            Event::Timer => self.timer(),
+            Event::Named(head) => self.named(head),
+            Event::Doubted => self.doubted(),
+            Event::CaughtUp(answer) => match self.state {
+                State::Polling => self.polled(now, *answer),
+                State::Rereading(why) => self.reread(now, *answer, why),
+                _ => Step::of(Action::Nothing),
+            },
+            Event::Deferred if self.state == State::Polling => self.poll_unless_told(),
+            Event::Deferred => self.if_reading(|actor| actor.back_off(now, Then::Poll)),
+            Event::ReadFailed => self.if_reading(|actor| actor.back_off(now, Then::Poll)),
+            Event::Unreadable(at) => self.if_reading(|actor| actor.quarantine(now, *at)),
+            Event::Applied(result) if self.state == State::Applying => self.applied(now, result),
+            Event::Rebased(result) => match self.state {
+                State::Rebasing(why) => self.rebased(now, result, why),
+                _ => Step::of(Action::Nothing),
+            },
+            Event::ApplyFailed if matches!(self.state, State::Applying | State::Rebasing(_)) => {
+                self.back_off(now, Then::Load)
+            }
+            Event::Pause => self.pause(),
+            Event::Resume => self.resume(),
+            Event::PollNow => self.poll_now(),
+            Event::Skip { expected } => self.skip(*expected),
+            Event::Seek { expected, to } => self.told(Command::Seek {
+                expected: *expected,
+                to: *to,
+            }),
+            Event::Rebase { expected } => self.told(Command::Rebase {
+                expected: *expected,
+            }),
+            Event::Stop => self.stop(),
+            Event::Start
+            | Event::Loaded { .. }
+            | Event::LoadFailed
+            | Event::Applied(_)
+            | Event::ApplyFailed => Step::of(Action::Nothing),
+        }
+    }
+
+    // Hints.
+
+    fn timer(&mut self) -> Step {
+        match self.state {
+            State::Resting | State::Quarantined | State::BackingOff(Then::Poll) => self.poll(),
+            State::BackingOff(Then::Load) => self.load(),
+            _ => Step::of(Action::Nothing),
+        }
+    }
+
+    fn named(&mut self, head: &Head) -> Step {
+        match self.state {
+            State::Resting if self.equals(head) && self.standing == Health::Live => {
+                Step::of(Action::Nothing)
+            }
+            State::Resting => self.poll(),
+            // Healed by the next base above the bad entry, and then at once.
+            State::Quarantined if head.base > self.bad => self.poll(),
+            _ => self.note(),
+        }
+    }
+
+    fn doubted(&mut self) -> Step {
+        match self.state {
+            State::Resting | State::Quarantined => self.poll(),
+            _ => self.note(),
+        }
+    }
+
+    fn poll_now(&mut self) -> Step {
+        match self.state {
+            State::Resting | State::Quarantined | State::BackingOff(_) => {
+                self.failures = 0;
+                self.timer()
+            }
+            _ => self.note(),
+        }
+    }
+
+    /// Remembers to look again after the operation in flight.
+    fn note(&mut self) -> Step {
+        self.again |= self.is_in_flight();
+        Step::of(Action::Nothing)
+    }
+
+    // What every ended operation leads to, unless something was told meanwhile.
+
+    fn is_in_flight(&self) -> bool {
+        matches!(
+            self.state,
+            State::Loading
+                | State::Polling
+                | State::Applying
+                | State::Rereading(_)
+                | State::Rebasing(_)
+        )
+    }
+
+    fn settle(&mut self, now: Moment, health: Health, confirms: bool) -> Step {
+        self.standing = health;
+        if health == Health::Live {
+            self.failures = 0;
+            self.bad = Cursor::ZERO;
+            self.skipped = false;
+        }
+        if let Some(step) = self.told_meanwhile() {
+            return Step { confirms, ..step };
+        }
+        if std::mem::take(&mut self.again) {
+            return Step {
+                confirms,
+                ..self.poll()
+            };
+        }
+        self.state = if health == Health::Quarantined {
+            State::Quarantined
+        } else {
+            State::Resting
+        };
+        // A feed names what moves; without one, and for a bad entry that is given up, look every
+        // interval.
+        let needs_timer = !self.fed || health == Health::Quarantined;
+        let until = needs_timer.then(|| now.plus(self.policy.rest(&mut self.jitter)));
+        Step {
+            action: Action::Wait { until },
+            confirms,
+            reply: None,
+        }
+    }
+
+    fn quarantine(&mut self, now: Moment, at: Cursor) -> Step {
+        if self.state == State::Rereading(Why::Asked) {
+            return self.end_command(Reply::Refused(Refusal::NotApplicable { at }));
+        }
+        self.bad = at;
+        self.standing = Health::Quarantined;
+        self.failures = self.failures.saturating_add(1);
+        if let Some(step) = self.told_meanwhile() {
+            return step;
+        }
+        // Looking again is for what has happened since; trying a bad entry again waits.
+        self.again = false;
+        self.state = State::Quarantined;
+        let wait = self.policy.backoff(self.failures, &mut self.jitter);
+        Step::of(Action::Wait {
+            until: Some(now.plus(wait)),
+        })
+    }
+
+    fn back_off(&mut self, now: Moment, then: Then) -> Step {
+        let asked = matches!(
+            self.state,
+            State::Rereading(Why::Asked) | State::Rebasing(Why::Asked)
+        );
+        let reply = asked.then_some(Reply::Failed);
+        self.failures = self.failures.saturating_add(1);
+        if let Some(step) = self.told_meanwhile() {
+            return Step {
+                reply: step.reply.or(reply),
+                ..step
+            };
+        }
+        self.again = false;
+        self.state = State::BackingOff(then);
+        let wait = self.policy.backoff(self.failures, &mut self.jitter);
+        Step {
+            action: Action::Wait {
+                until: Some(now.plus(wait)),
+            },
+            confirms: false,
+            reply,
+        }
+    }
+
+    fn if_reading(&mut self, then: impl FnOnce(&mut Self) -> Step) -> Step {
+        match self.state {
+            State::Polling | State::Rereading(_) => then(self),
+            _ => Step::of(Action::Nothing),
+        }
+    }
+
+    fn poll_unless_told(&mut self) -> Step {
+        self.told_meanwhile().unwrap_or_else(|| self.poll())
+    }
+
+    fn load_unless_told(&mut self) -> Step {
+        self.told_meanwhile().unwrap_or_else(|| self.load())
+    }
+
+    fn reread_unless_told(&mut self) -> Step {
+        self.told_meanwhile().unwrap_or_else(|| {
+            self.state = State::Rereading(Why::Misfit);
+            Step::of(Action::Reread)
+        })
+    }
+
+    fn poll(&mut self) -> Step {
+        self.again = false;
+        self.state = State::Polling;
+        Step::of(Action::CatchUp { from: self.cursor })
+    }
+
+    fn load(&mut self) -> Step {
+        self.state = State::Loading;
+        Step::of(Action::Load)
+    }
+
+    fn take(&mut self, place: Place) {
+        self.cursor = place.cursor;
+        self.digest = place.digest;
+        self.generation = place.generation;
+        self.foreign = place.foreign;
+    }
+}
+
+impl Step {
+    const fn of(action: Action) -> Self {
+        Self {
+            action,
+            confirms: false,
+            reply: None,
+        }
+    }
+
+    const fn refused(refusal: Refusal) -> Self {
+        Self {
+            action: Action::Nothing,
+            confirms: false,
+            reply: Some(Reply::Refused(refusal)),
+        }
+    }
+}
