@@ -1,0 +1,309 @@
+//! [`MemoryLog`]: a replication log behind one lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gleaner_core::append::check_batch;
+use gleaner_core::{
+    Appended, Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Filter, GrainId, Head,
+    HeadPage, Identity, Limits, LogId, Page, ReplicationLog, Result, Run, Truncation,
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::BACKEND;
+use crate::feed::Feed;
+use crate::history::History;
+
+/// A log that lives as long as its last clone. Clones are one log, so that a test can hand it to a
+/// primary and a secondary as two processes would share a server.
+///
+/// # Concurrency
+/// All of it stands behind one lock, held for the length of one call and never across an await: a
+/// call is one moment of the log, appends are atomic, and a feed's number is given in the order in
+/// which appends become visible (F2). A lock per grain would let appends of different grains run side
+/// by side, and would need what the servers need to keep the feed honest; here a call is a few map
+/// look-ups, and payloads pass by reference count.
+///
+/// A wake-up is sent after the lock is given back, when what it tells of can be read.
+#[derive(Debug, Clone)]
+pub struct MemoryLog {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    limits: Limits,
+    pub(crate) state: Mutex<State>,
+    /// Marked as changed after each append and fork: what `wait` waits for.
+    pub(crate) moved: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) identity: Identity,
+    /// In the order of `list_heads`. Also holds grains that were claimed and have no entry yet.
+    pub(crate) grains: BTreeMap<GrainId, History>,
+    pub(crate) feed: Feed,
+}
+
+impl MemoryLog {
+    /// An empty log with an identity of its own and the default [`Limits`].
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// An empty log with other limits.
+    pub fn with_limits(limits: Limits) -> Self {
+        let state = State {
+            identity: Identity::new(LogId::new(drawn()), drawn()),
+            grains: BTreeMap::new(),
+            feed: Feed::default(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                state: Mutex::new(state),
+                moved: watch::Sender::new(()),
+            }),
+        }
+    }
+
+    /// For tests and simulations: the history may have forked (L11), as after a restored backup or
+    /// an asynchronous failover. Feed positions taken before expire; replicas stay those of this log.
+    pub fn fork_history(&self) {
+        self.shared.state.lock().identity.history = drawn();
+        self.wake();
+    }
+
+    /// For tests and simulations: loses a grain's entries above a cursor and forks the history, as a
+    /// failover to an asynchronous copy does. Fence and floor stay. Whether anything was lost.
+    pub fn lose_tail(&self, grain: &GrainId, above: Cursor) -> bool {
+        let mut state = self.shared.state.lock();
+        let State {
+            grains,
+            feed,
+            identity,
+        } = &mut *state;
+        let Some(history) = grains.get_mut(grain) else {
+            return false;
+        };
+        if !history.lose_tail(above) {
+            return false;
+        }
+        if history.head().is_some() {
+            feed.record(grain, &mut history.row);
+        } else {
+            feed.forget(&mut history.row);
+        }
+        identity.history = drawn();
+        drop(state);
+        self.wake();
+        true
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn wake(&self) {
+        self.shared.moved.send_replace(());
+    }
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl ReplicationLog for MemoryLog {
+    async fn append_batch(&self, entries: &[Entry]) -> Result<Vec<Appended>> {
+        let limits = &self.shared.limits;
+        check_batch(entries, limits, BACKEND)?;
+        let groups = by_grain(entries);
+        let mut woken = false;
+        let mut answers = Vec::with_capacity(groups.len());
+        {
+            let mut state = self.shared.state.lock();
+            let State { grains, feed, .. } = &mut *state;
+            for (grain, entries) in groups {
+                let mut fresh = None;
+                let history = match grains.get_mut(grain) {
+                    Some(history) => history,
+                    None => fresh.insert(History::default()),
+                };
+                let (appended, moved) = history.append(grain.clone(), &entries, limits);
+                if moved {
+                    feed.record(grain, &mut history.row);
+                    woken = true;
+                    // A refused first entry leaves no trace: its history is not kept.
+                    if let Some(fresh) = fresh {
+                        grains.insert(grain.clone(), fresh);
+                    }
+                }
+                answers.push(appended);
+            }
+        }
+        if woken {
+            self.wake();
+        }
+        Ok(answers)
+    }
+
+    async fn claim(&self, claims: &[Claim]) -> Result<Vec<Result<Option<Head>>>> {
+        let mut state = self.shared.state.lock();
+        Ok(claims
+            .iter()
+            .map(|claim| {
+                if let Some(history) = state.grains.get_mut(&claim.grain) {
+                    return history.claim(claim);
+                }
+                let mut history = History::default();
+                let head = history.claim(claim)?;
+                state.grains.insert(claim.grain.clone(), history);
+                Ok(head)
+            })
+            .collect())
+    }
+
+    async fn heads(&self, grains: &[GrainId]) -> Result<Vec<Option<Head>>> {
+        let state = self.shared.state.lock();
+        Ok(grains.iter().map(|grain| state.head(grain)).collect())
+    }
+
+    async fn list_heads(
+        &self,
+        filter: &Filter,
+        after: Option<&GrainId>,
+        limit: usize,
+    ) -> Result<HeadPage> {
+        let state = self.shared.state.lock();
+        let mut page = HeadPage {
+            identity: state.identity.clone(),
+            heads: Vec::new(),
+            next: None,
+        };
+        let from = filter.only_type().map(first_of_type);
+        let from = match (&from, after) {
+            // No id has such a type: the filter is empty.
+            (Some(None), _) => return Ok(page),
+            (Some(Some(first)), Some(after)) if after < first => Bound::Included(first),
+            (Some(Some(first)), None) => Bound::Included(first),
+            (_, Some(after)) => Bound::Excluded(after),
+            (None, None) => Bound::Unbounded,
+        };
+        for (grain, history) in state
+            .grains
+            .range::<GrainId, _>((from, Bound::Unbounded))
+            .take_while(|(grain, _)| filter.includes(grain))
+        {
+            let Some(head) = history.head() else { continue };
+            if page.heads.len() == limit.max(1) {
+                page.next = page.heads.last().map(|(last, _)| last.clone());
+                break;
+            }
+            page.heads.push((grain.clone(), head));
+        }
+        Ok(page)
+    }
+
+    async fn read_from(&self, grain: &GrainId, after: Cursor, budget: Budget) -> Result<Page> {
+        let state = self.shared.state.lock();
+        state.grains.get(grain).map_or_else(
+            || Ok(Page::default()),
+            |history| history.read_from(grain, after, budget),
+        )
+    }
+
+    async fn truncate(&self, grain: &GrainId, before: Cursor) -> Result<Truncation> {
+        let mut state = self.shared.state.lock();
+        Ok(state.grains.get_mut(grain).map_or(
+            Truncation {
+                removed: 0,
+                floor: Cursor::ZERO,
+            },
+            |history| history.truncate(before),
+        ))
+    }
+
+    fn limits(&self) -> Limits {
+        self.shared.limits
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        Ok(self.shared.state.lock().identity.clone())
+    }
+
+    fn confirms(&self) -> bool {
+        true
+    }
+
+    async fn catch_up(&self, wants: &[(GrainId, Cursor)], budget: Budget) -> Result<CatchUp> {
+        let state = self.shared.state.lock();
+        let mut budget = budget;
+        let mut served = false;
+        let grains = wants
+            .iter()
+            .map(|(grain, cursor)| match state.grains.get(grain) {
+                Some(history) => history.catch_up(*cursor, &mut budget, &mut served),
+                None => Caught::Run(Run {
+                    head: None,
+                    entries: Vec::new(),
+                    complete: true,
+                }),
+            })
+            .collect();
+        Ok(CatchUp {
+            identity: state.identity.clone(),
+            grains,
+        })
+    }
+
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        Some(self)
+    }
+}
+
+impl State {
+    pub(crate) fn head(&self, grain: &GrainId) -> Option<Head> {
+        self.grains.get(grain).and_then(History::head)
+    }
+}
+
+/// A batch's entries by grain, in the order of each grain's first.
+fn by_grain(entries: &[Entry]) -> Vec<(&GrainId, Vec<&Entry>)> {
+    let mut groups: Vec<(&GrainId, Vec<&Entry>)> = Vec::new();
+    let mut at: HashMap<&GrainId, usize> = HashMap::new();
+    for entry in entries {
+        let index = *at.entry(entry.grain()).or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some((_, group)) => group.push(entry),
+            None => groups.push((entry.grain(), vec![entry])),
+        }
+    }
+    groups
+}
+
+/// The least id there can be of a type; none if no id can have it.
+fn first_of_type(name: &str) -> Option<GrainId> {
+    GrainId::new(name, "\0").ok()
+}
+
+/// 16 random bytes from the seeds of std's hash maps: they need only differ from log to log.
+fn drawn() -> Bytes {
+    let mut bytes = Vec::with_capacity(16);
+    for _ in 0..2 {
+        bytes.extend_from_slice(&RandomState::new().build_hasher().finish().to_le_bytes());
+    }
+    bytes.into()
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

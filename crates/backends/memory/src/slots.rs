@@ -1,0 +1,195 @@
+//! [`Slots`]: where each grain's replica lives, and the ways to it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use dashmap::DashMap;
+use gleaner_core::{Filter, GrainId, Replica, ReplicaCell};
+use parking_lot::{Mutex, MutexGuard};
+
+/// One grain's place. Readers swap nothing and wait for nobody; writers hold `writing` from the read
+/// of the former replica until the new one has taken its place.
+#[derive(Default)]
+pub(crate) struct Slot {
+    replica: ArcSwapOption<Replica>,
+    writing: Mutex<()>,
+}
+
+impl Slot {
+    pub(crate) fn load(&self) -> Option<Arc<Replica>> {
+        self.replica.load_full()
+    }
+
+    /// The right to change it.
+    pub(crate) fn write(&self) -> Writing<'_> {
+        Writing {
+            slot: self,
+            _guard: self.writing.lock(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.replica.load().is_none()
+    }
+}
+
+/// A slot whose only writer is the holder.
+pub(crate) struct Writing<'a> {
+    slot: &'a Slot,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Writing<'_> {
+    pub(crate) fn current(&self) -> Option<Arc<Replica>> {
+        self.slot.load()
+    }
+
+    pub(crate) fn put(&self, replica: Option<Replica>) {
+        self.slot.replica.store(replica.map(Arc::new));
+    }
+}
+
+/// The slots of all grains, by id and in order.
+///
+/// # Concurrency
+/// A slot is found in the map by all who want it, and is cloned out of it before it is locked: no
+/// guard of the map is held while a fold runs, so a slow fold delays its own grain alone. A grain has
+/// one slot for as long as anyone holds it: an empty slot leaves the map only when the map's is the
+/// last reference, judged under the map's lock for that slot, without which no new reference can be
+/// had. So a handle that was taken before the first state, or that outlived a removal, sees what is
+/// applied later. Whoever is done with a slot that may be empty tidies up behind itself; two that are
+/// done at the same instant may leave an empty slot behind, which is used again, or tidied, by the
+/// next.
+///
+/// `order` changes with the map's membership, under the map's lock for that id (map before order,
+/// never the other way), and not with a replica's state. It costs one more copy of the id, two reference counts
+/// and 32 bytes, and makes a page of a listing cost what the page holds.
+#[derive(Default)]
+pub(crate) struct Slots {
+    map: DashMap<GrainId, Arc<Slot>, foldhash::fast::RandomState>,
+    order: Mutex<BTreeSet<GrainId>>,
+}
+
+impl Slots {
+    pub(crate) fn find(&self, grain: &GrainId) -> Option<Arc<Slot>> {
+        self.map.get(grain).map(|slot| Arc::clone(&slot))
+    }
+
+    /// The replica, without another reference to its slot.
+    pub(crate) fn load(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+        self.map.get(grain).and_then(|slot| slot.load())
+    }
+
+    /// The slot, made if there is none.
+    pub(crate) fn place(&self, grain: &GrainId) -> Arc<Slot> {
+        if let Some(slot) = self.find(grain) {
+            return slot;
+        }
+        let made = self.map.entry(grain.clone()).or_insert_with(|| {
+            self.order.lock().insert(grain.clone());
+            Arc::default()
+        });
+        Arc::clone(&made)
+    }
+
+    /// Gives a slot back, and lets it go if it is empty and nobody else holds it.
+    pub(crate) fn give_back(&self, grain: &GrainId, slot: Arc<Slot>) {
+        let empty = slot.is_empty();
+        drop(slot);
+        if empty {
+            self.tidy(grain);
+        }
+    }
+
+    fn tidy(&self, grain: &GrainId) {
+        self.map.remove_if(grain, |_, slot| {
+            let idle = Arc::strong_count(slot) == 1 && slot.is_empty();
+            if idle {
+                self.order.lock().remove(grain);
+            }
+            idle
+        });
+    }
+
+    /// Up to `limit` ids in the filter, in order, strictly after `after`. Some may be of empty slots.
+    pub(crate) fn ids(
+        &self,
+        filter: &Filter,
+        after: Option<&GrainId>,
+        limit: usize,
+    ) -> Vec<GrainId> {
+        // The least id there can be of the type; a type that no id can have has none at all.
+        let first = match filter.only_type().map(|name| GrainId::new(name, "\0")) {
+            Some(Ok(first)) => Some(first),
+            Some(Err(_)) => return Vec::new(),
+            None => None,
+        };
+        let from = match (first.as_ref(), after) {
+            (Some(first), Some(after)) if after < first => Bound::Included(first),
+            (_, Some(after)) => Bound::Excluded(after),
+            (Some(first), None) => Bound::Included(first),
+            (None, None) => Bound::Unbounded,
+        };
+        self.order
+            .lock()
+            .range::<GrainId, _>((from, Bound::Unbounded))
+            .take_while(|grain| filter.includes(grain))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        assert_eq!(self.map.len(), self.order.lock().len());
+        self.map.len()
+    }
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slots")
+            .field("grains", &self.map.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle: the slot itself, without the map.
+pub(crate) struct Cell {
+    // In this order: the reference goes first, then its place is tidied.
+    slot: Arc<Slot>,
+    _tidy: Tidy,
+}
+
+impl Cell {
+    pub(crate) fn new(slots: &Arc<Slots>, grain: &GrainId) -> Self {
+        Self {
+            slot: slots.place(grain),
+            _tidy: Tidy {
+                slots: Arc::clone(slots),
+                grain: grain.clone(),
+            },
+        }
+    }
+}
+
+impl ReplicaCell for Cell {
+    fn load(&self) -> Option<Arc<Replica>> {
+        self.slot.load()
+    }
+}
+
+/// Lets an empty slot go when its last handle does.
+struct Tidy {
+    slots: Arc<Slots>,
+    grain: GrainId,
+}
+
+impl Drop for Tidy {
+    fn drop(&mut self) {
+        self.slots.tidy(&self.grain);
+    }
+}

@@ -1,0 +1,328 @@
+//! [`MemoryReplicaStore`]: replicas in a concurrent map, read without copying.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use gleaner_core::replica::{Advanced, Rules, Under, advance};
+use gleaner_core::{
+    Advance, Binding, Entry, Expected, Filter, Fold, Generation, GrainId, Limits, LogId, Mark,
+    Outcome, Rebase, Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result, Stop, StopReason,
+};
+use parking_lot::RwLock;
+
+use crate::slots::{Cell, Slots};
+
+/// Keeps replicas for as long as its last clone lives. Clones share the replicas; fold and bound are
+/// each clone's own, so that a test can start a second process on the same store with another fold.
+///
+/// # Concurrency
+/// Readers take no lock but the map's, a handle not even that, and get the replica of one moment by
+/// reference count (S4). Writers of one grain follow one another: each holds that grain's lock from
+/// reading the former replica until the new one is in its place, and what a call decides (log,
+/// generation, cursor, whether a Delta fits) is decided under it. Grains do not wait for each other.
+/// No call awaits anything, so none can be cancelled half-way (S5).
+///
+/// Generations: the store's own is raised above a replica's before that replica disappears, under the
+/// grain's lock. Whoever sees the grain gone sees the raised generation, and an apply that was on its
+/// way carries a lower one (S8). The store has one such number for all grains that it does not have:
+/// removing one grain makes a first apply of another that is on its way answer `Moved`, and its caller
+/// loads the cursor again.
+///
+/// An apply and a rebase hold the binding for reading from their check to their end, so that `bind`
+/// falls before or after them (S9).
+#[derive(Clone)]
+pub struct MemoryReplicaStore {
+    shared: Arc<Shared>,
+    fold: Option<Arc<dyn Fold>>,
+    max_state: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    slots: Arc<Slots>,
+    /// The generation of every grain that the store does not have.
+    absent: AtomicU64,
+    bound: RwLock<Option<LogId>>,
+}
+
+impl MemoryReplicaStore {
+    /// An empty store, bound to no log, without a fold: `FullState`s and Tombstones only.
+    pub fn new() -> Self {
+        Self {
+            shared: Arc::default(),
+            fold: None,
+            max_state: Limits::DEFAULT_MAX_PAYLOAD,
+        }
+    }
+
+    /// Sets how Deltas are folded.
+    #[must_use]
+    pub fn with_fold(mut self, fold: Arc<dyn Fold>) -> Self {
+        self.fold = Some(fold);
+        self
+    }
+
+    /// Sets the largest state kept, in bytes; a larger one stops its run. Default:
+    /// [`Limits::DEFAULT_MAX_PAYLOAD`], so that no `FullState` of a log with default limits is refused.
+    #[must_use]
+    pub fn with_max_state(mut self, bytes: usize) -> Self {
+        self.max_state = bytes;
+        self
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            fold: self.fold.as_deref(),
+            max_state: self.max_state,
+        }
+    }
+
+    fn apply_one(&self, log: &LogId, bound: bool, run: &Advance) -> Outcome {
+        let slot = self.shared.slots.place(&run.grain);
+        let outcome = {
+            let writing = slot.write();
+            let current = writing.current();
+            let mark = self.shared.mark(current.as_deref());
+            if !bound || mark.log.as_ref().is_some_and(|owner| owner != log) {
+                stopped(mark, &run.entries, StopReason::ForeignLog)
+            } else if mark.generation != run.generation {
+                stopped(mark, &run.entries, StopReason::Moved)
+            } else {
+                let under = Under {
+                    log,
+                    generation: mark.generation,
+                    rules: self.rules(),
+                };
+                let Advanced {
+                    replica,
+                    applied,
+                    stop,
+                } = advance(current.as_deref(), under, &run.entries);
+                let mark = replica.as_ref().map_or(mark, Replica::mark);
+                if replica.is_some() {
+                    writing.put(replica);
+                }
+                Outcome {
+                    mark,
+                    applied,
+                    stop,
+                }
+            }
+        };
+        self.shared.slots.give_back(&run.grain, slot);
+        outcome
+    }
+
+    fn rebase_one(&self, log: &LogId, bound: bool, rebase: &Rebase) -> Outcome {
+        let entries = &rebase.entries;
+        let slot = self.shared.slots.place(&rebase.grain);
+        let outcome = {
+            let writing = slot.write();
+            let mark = self.shared.mark(writing.current().as_deref());
+            if !bound {
+                stopped(mark, entries, StopReason::ForeignLog)
+            } else if Expected::from(&mark) != rebase.expected {
+                stopped(mark, entries, StopReason::Moved)
+            } else if !entries.first().is_some_and(|first| first.kind().is_base()) {
+                stopped(mark, entries, StopReason::NoBase)
+            } else {
+                let under = Under {
+                    log,
+                    generation: mark.generation.next(),
+                    rules: self.rules(),
+                };
+                match advance(None, under, entries) {
+                    Advanced {
+                        replica: Some(replica),
+                        applied,
+                        stop: None,
+                    } => {
+                        let mark = replica.mark();
+                        writing.put(Some(replica));
+                        Outcome {
+                            mark,
+                            applied,
+                            stop: None,
+                        }
+                    }
+                    // All of the run or nothing.
+                    Advanced { stop, .. } => Outcome {
+                        mark,
+                        applied: 0,
+                        stop,
+                    },
+                }
+            }
+        };
+        self.shared.slots.give_back(&rebase.grain, slot);
+        outcome
+    }
+}
+
+impl Shared {
+    /// The mark of a replica, or of a grain that the store does not have. The replica is looked for
+    /// first: its generation is raised before it is gone.
+    fn mark(&self, replica: Option<&Replica>) -> Mark {
+        replica.map_or_else(
+            || Mark::absent(Generation::new(self.absent.load(Ordering::SeqCst))),
+            Replica::mark,
+        )
+    }
+
+    /// Removes a replica if `wanted` says so; whether it did.
+    fn remove_if(&self, grain: &GrainId, wanted: impl FnOnce(&Replica) -> bool) -> bool {
+        let Some(slot) = self.slots.find(grain) else {
+            return false;
+        };
+        let removed = {
+            let writing = slot.write();
+            match writing.current() {
+                Some(replica) if wanted(&replica) => {
+                    let above = replica.generation.next().get();
+                    self.absent.fetch_max(above, Ordering::SeqCst);
+                    writing.put(None);
+                    true
+                }
+                _ => false,
+            }
+        };
+        self.slots.give_back(grain, slot);
+        removed
+    }
+
+    fn is_bound_to(bound: Option<&LogId>, log: &LogId) -> bool {
+        bound.is_some_and(|bound| bound == log)
+    }
+}
+
+/// A run of which nothing was applied. `at` is its first entry, or the replica's cursor if it has none.
+fn stopped(mark: Mark, entries: &[Entry], why: StopReason) -> Outcome {
+    let at = entries.first().map_or(mark.cursor, Entry::cursor);
+    Outcome {
+        mark,
+        applied: 0,
+        stop: Some(Stop { at, why }),
+    }
+}
+
+impl Default for MemoryReplicaStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryReplicaStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryReplicaStore")
+            .field("shared", &self.shared)
+            .field("fold", &self.fold.is_some())
+            .field("max_state", &self.max_state)
+            .finish()
+    }
+}
+
+#[async_trait]
+impl ReplicaStore for MemoryReplicaStore {
+    async fn bind(&self, log: &LogId, replacing: Option<&LogId>) -> Result<Binding> {
+        let mut bound = self.shared.bound.write();
+        match bound.as_ref() {
+            Some(other) if other != log && replacing != Some(other) => {
+                Ok(Binding::Foreign { log: other.clone() })
+            }
+            _ => {
+                *bound = Some(log.clone());
+                Ok(Binding::Bound)
+            }
+        }
+    }
+
+    async fn apply(&self, log: &LogId, runs: Vec<Advance>) -> Result<Vec<Outcome>> {
+        let bound = self.shared.bound.read();
+        let ours = Shared::is_bound_to(bound.as_ref(), log);
+        Ok(runs
+            .iter()
+            .map(|run| self.apply_one(log, ours, run))
+            .collect())
+    }
+
+    async fn rebase(&self, log: &LogId, rebase: Rebase) -> Result<Outcome> {
+        let bound = self.shared.bound.read();
+        let ours = Shared::is_bound_to(bound.as_ref(), log);
+        Ok(self.rebase_one(log, ours, &rebase))
+    }
+
+    async fn remove(&self, grain: &GrainId, expected: Expected) -> Result<bool> {
+        Ok(self.shared.remove_if(grain, |replica| {
+            replica.cursor == expected.cursor && replica.generation == expected.generation
+        }))
+    }
+
+    async fn prune(&self, grains: &[GrainId]) -> Result<u64> {
+        let removed = grains
+            .iter()
+            .filter(|grain| self.shared.remove_if(grain, |_| true))
+            .count();
+        Ok(removed as u64)
+    }
+
+    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+        Ok(self.peek(grain))
+    }
+
+    async fn cursor(&self, grains: &[GrainId]) -> Result<Vec<Mark>> {
+        Ok(grains
+            .iter()
+            .map(|grain| self.shared.mark(self.peek(grain).as_deref()))
+            .collect())
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<&GrainId>,
+        limit: usize,
+    ) -> Result<ReplicaPage> {
+        let limit = limit.max(1);
+        let mut page = ReplicaPage::default();
+        let mut after = after.cloned();
+        // Empty slots are passed over; one replica beyond the page tells whether there is a next.
+        loop {
+            let ids = self
+                .shared
+                .slots
+                .ids(filter, after.as_ref(), limit.saturating_add(1));
+            let Some(last) = ids.last() else {
+                return Ok(page);
+            };
+            after = Some(last.clone());
+            for grain in ids {
+                let Some(replica) = self.peek(&grain) else {
+                    continue;
+                };
+                if page.replicas.len() == limit {
+                    page.next = page.replicas.last().map(|(last, _)| last.clone());
+                    return Ok(page);
+                }
+                page.replicas.push((grain, replica));
+            }
+        }
+    }
+
+    fn is_resident(&self) -> bool {
+        true
+    }
+
+    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+        self.shared.slots.load(grain)
+    }
+
+    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+        Some(Arc::new(Cell::new(&self.shared.slots, grain)))
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
