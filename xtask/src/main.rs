@@ -1,5 +1,5 @@
-//! One command per habit: `cargo xtask test` verifies, `cargo xtask fix` repairs, `cargo xtask help`
-//! says so.
+//! One command per habit: `cargo xtask test` verifies, `check` does the part of it that builds nothing,
+//! `fix` repairs, `help` says so.
 //!
 //! This program owns the checks that are not anybody's unit test (direction of dependencies,
 //! licences, a test for every clause) and the sum of all results. It writes to no source file
@@ -24,6 +24,7 @@ usage: cargo xtask <command>
          ignored doc tests, file sizes. Ends with `N passed, N failed, N skipped`.
          GLEANER_REQUIRE_SERVERS=1 turns tests that skip themselves for want of a server into
          failures.
+  check  only those of them that build nothing: seconds
   fix    repair what can be repaired by machine: clippy --fix, then the format
   help   print this
 ";
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["test"] => verify::run(),
+        ["check"] => verify::run_quick(),
         ["fix"] => fix::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
