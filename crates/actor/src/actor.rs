@@ -43,6 +43,8 @@ pub struct GrainActor {
     foreign: bool,
     /// Something happened under the operation in flight: look again after it.
     again: bool,
+    /// What is known of the log came into doubt under the operation in flight: load after it.
+    reload: bool,
     /// The quarantined entry is given up.
     skipped: bool,
     paused: bool,
@@ -66,6 +68,7 @@ impl GrainActor {
             fed,
             foreign: false,
             again: false,
+            reload: false,
             skipped: false,
             paused: false,
             stopping: false,
@@ -85,6 +88,11 @@ impl GrainActor {
     /// confirms it (C3).
     pub fn is_in_step(&self) -> bool {
         self.state == State::Resting && self.standing == Health::Live && !self.foreign
+    }
+
+    /// Whether an operation is in flight for it.
+    pub fn is_busy(&self) -> bool {
+        self.is_in_flight()
     }
 
     /// Where the replica stood when it was last heard of.
@@ -167,10 +175,14 @@ impl GrainActor {
         }
     }
 
+    /// The one recovery path of every doubt: load, and go on from there.
     fn doubted(&mut self) -> Step {
         match self.state {
-            State::Resting | State::Quarantined => self.poll(),
-            _ => self.note(),
+            State::Resting | State::Quarantined => self.load(),
+            _ => {
+                self.reload |= self.is_in_flight();
+                Step::of(Action::Nothing)
+            }
         }
     }
 
@@ -212,6 +224,12 @@ impl GrainActor {
         }
         if let Some(step) = self.told_meanwhile() {
             return Step { confirms, ..step };
+        }
+        if self.reload {
+            return Step {
+                confirms,
+                ..self.load()
+            };
         }
         if std::mem::take(&mut self.again) {
             return Step {
@@ -308,6 +326,7 @@ impl GrainActor {
     }
 
     fn load(&mut self) -> Step {
+        self.reload = false;
         self.state = State::Loading;
         Step::of(Action::Load)
     }

@@ -22,7 +22,7 @@ pub enum Event {
     Timer,
     /// A feed page or listing names the grain with this head.
     Named(Head),
-    /// Everything that was known of the log is in doubt (an expired position): look again.
+    /// Everything that was known of the log is in doubt (an expired position, another log): load, then look again.
     Doubted,
     /// The log answered `catch_up`.
     CaughtUp(Answer),
