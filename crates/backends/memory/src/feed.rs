@@ -45,6 +45,13 @@ impl Feed {
     }
 }
 
+#[cfg(test)]
+impl Feed {
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
 impl State {
     /// The feed's number in a position.
     fn number(&self, since: &Position, filter: &Filter) -> Result<u64> {
@@ -120,5 +127,4 @@ impl ChangeFeed for MemoryLog {
 }
 
 #[cfg(test)]
-#[path = "feed_tests.rs"]
 mod tests;

@@ -28,5 +28,9 @@ mod store;
 pub use log::MemoryLog;
 pub use store::MemoryReplicaStore;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The name that errors carry.
 const BACKEND: &str = "memory";

@@ -305,5 +305,4 @@ fn drawn() -> Bytes {
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
 mod tests;

@@ -324,5 +324,4 @@ impl ReplicaStore for MemoryReplicaStore {
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;
