@@ -1,1 +1,22 @@
-//! Stub.
+//! Gleaner's log and replica store in SQLite files.
+//!
+//! Owns how entries, heads, the change feed and replicas lie in a file, and how several processes
+//! share one. It knows neither who publishes nor who follows. What each clause of the contracts
+//! costs here, and what survives what, stands in the crate's README.
+
+mod append;
+mod bell;
+mod config;
+mod error;
+mod feed;
+mod file;
+mod log;
+mod place;
+mod read;
+mod readers;
+mod rows;
+mod schema;
+mod writer;
+
+pub use config::SqliteLogConfig;
+pub use log::SqliteLog;

@@ -1,0 +1,283 @@
+//! What is read from a log, each within one snapshot.
+
+use gleaner_core::{
+    Budget, CatchUp, Caught, Cursor, Entry, Error, ErrorKind, Filter, GrainId, Head, HeadPage,
+    Page, Run, run_after,
+};
+use rusqlite::{Connection, Rows, params};
+
+use crate::error::{BACKEND, Fault};
+use crate::file::FileId;
+use crate::rows::{self, ENTRY, GrainRow, HEAD};
+
+/// The heads of grains, in the order asked for.
+pub(crate) fn heads(conn: &Connection, grains: &[GrainId]) -> Result<Vec<Option<Head>>, Fault> {
+    grains
+        .iter()
+        .map(|grain| Ok(rows::find(conn, grain)?.and_then(|row| row.head)))
+        .collect()
+}
+
+/// A page of the heads in a filter.
+pub(crate) fn list_heads(
+    conn: &Connection,
+    file: FileId,
+    filter: &Filter,
+    after: Option<&GrainId>,
+    limit: usize,
+) -> Result<HeadPage, Fault> {
+    let (identity, _) = rows::read_meta(conn, file)?;
+    let limit = limit.max(1);
+    // One more than asked for says whether there is a next page.
+    let rows_wanted = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    let (after_type, after_key) = after.map_or((&[][..], &[][..]), |grain| {
+        (grain.grain_type().as_bytes(), grain.grain_key().as_bytes())
+    });
+    let mut heads: Vec<(GrainId, Head)> = Vec::new();
+    let mut next = None;
+    let mut take = |mut rows: Rows<'_>| -> Result<(), Fault> {
+        while let Some(row) = rows.next()? {
+            if heads.len() == limit {
+                next = heads.last().map(|(grain, _)| grain.clone());
+                break;
+            }
+            let grain = rows::read_grain(row, 0)?;
+            if let Some(head) = rows::read_head(row, 2)? {
+                heads.push((grain, head));
+            }
+        }
+        Ok(())
+    };
+    match filter.only_type() {
+        Some(name) => {
+            let name = name.as_bytes();
+            // Strictly after a grain of another type: all of this type, or none.
+            let from = match after_type.cmp(name) {
+                _ if after.is_none() => &[][..],
+                std::cmp::Ordering::Less => &[][..],
+                std::cmp::Ordering::Equal => after_key,
+                std::cmp::Ordering::Greater => {
+                    return Ok(HeadPage {
+                        identity,
+                        heads,
+                        next,
+                    });
+                }
+            };
+            let mut select = conn.prepare_cached(&format!(
+                "SELECT grain_type, grain_key, {HEAD} FROM grain \
+                 WHERE grain_type = ?1 AND grain_key > ?2 AND head_epoch IS NOT NULL \
+                 ORDER BY grain_key LIMIT ?3"
+            ))?;
+            take(select.query(params![name, from, rows_wanted])?)?;
+        }
+        None => {
+            let mut select = conn.prepare_cached(&format!(
+                "SELECT grain_type, grain_key, {HEAD} FROM grain \
+                 WHERE (grain_type, grain_key) > (?1, ?2) AND head_epoch IS NOT NULL \
+                 ORDER BY grain_type, grain_key LIMIT ?3"
+            ))?;
+            take(select.query(params![after_type, after_key, rows_wanted])?)?;
+        }
+    }
+    Ok(HeadPage {
+        identity,
+        heads,
+        next,
+    })
+}
+
+/// A page of a grain's history (L6).
+pub(crate) fn read_from(
+    conn: &Connection,
+    grain: &GrainId,
+    after: Cursor,
+    mut budget: Budget,
+) -> Result<Page, Fault> {
+    let Some(row) = rows::find(conn, grain)? else {
+        return Ok(Page::default());
+    };
+    if after != Cursor::ZERO && after < row.floor {
+        let kind = ErrorKind::Truncated { floor: row.floor };
+        let message = format!("the history below {} is gone", row.floor);
+        return Err(Error::new(kind, BACKEND, message).at(grain, after).into());
+    }
+    let mut served = false;
+    match entries_after(conn, grain, &row, after, &mut budget, &mut served)? {
+        Cut::None(entries) => Ok(Page {
+            entries,
+            more: false,
+        }),
+        Cut::ByBudget(entries) => Ok(Page {
+            entries,
+            more: true,
+        }),
+        Cut::ByDamage(entries, error) if entries.is_empty() => Err(error.into()),
+        Cut::ByDamage(entries, _) => Ok(Page {
+            entries,
+            more: true,
+        }),
+    }
+}
+
+/// What brings replicas to the heads (L8): a lookup a grain, and payloads of those that moved only.
+pub(crate) fn catch_up(
+    conn: &Connection,
+    file: FileId,
+    wants: &[(GrainId, Cursor)],
+    mut budget: Budget,
+) -> Result<CatchUp, Fault> {
+    let (identity, _) = rows::read_meta(conn, file)?;
+    let mut served = false;
+    let mut grains = Vec::with_capacity(wants.len());
+    for (grain, cursor) in wants {
+        let caught = match catch_up_grain(conn, grain, *cursor, &mut budget, &mut served) {
+            Err(fault) => Caught::Failed(of_one_grain(grain, fault)?),
+            Ok(caught) => caught,
+        };
+        grains.push(caught);
+    }
+    Ok(CatchUp { identity, grains })
+}
+
+fn catch_up_grain(
+    conn: &Connection,
+    grain: &GrainId,
+    cursor: Cursor,
+    budget: &mut Budget,
+    served: &mut bool,
+) -> Result<Caught, Fault> {
+    let row = rows::find(conn, grain)?;
+    let nothing = |head| {
+        Ok(Caught::Run(Run {
+            head,
+            entries: Vec::new(),
+            complete: true,
+        }))
+    };
+    let Some((row, head)) = row.and_then(|row| Some((row, row.head?))) else {
+        return nothing(None);
+    };
+    let Some(after) = run_after(cursor, &head) else {
+        return nothing(Some(head));
+    };
+    if *served && budget.is_spent() {
+        return Ok(Caught::Deferred);
+    }
+    let cut = if head.base == head.cursor {
+        newest_entry(conn, grain, &row, budget, served)?
+    } else {
+        entries_after(conn, grain, &row, after, budget, served)?
+    };
+    let entries = match cut {
+        Cut::ByDamage(entries, error) if entries.is_empty() => return Ok(Caught::Failed(error)),
+        Cut::ByBudget(entries) if entries.is_empty() => return Ok(Caught::Deferred),
+        Cut::None(entries) | Cut::ByBudget(entries) | Cut::ByDamage(entries, _) => entries,
+    };
+    let begins = entries.first().map(Entry::cursor);
+    let from_base = head.base > cursor;
+    if begins.is_none() || (from_base && begins != Some(head.base)) {
+        let message = format!("the entries up to the head {} are missing", head.cursor);
+        return Ok(Caught::Failed(
+            Error::permanent(BACKEND, message).at(grain, head.base),
+        ));
+    }
+    let complete = entries
+        .last()
+        .is_some_and(|last| last.cursor() >= head.cursor);
+    Ok(Caught::Run(Run {
+        head: Some(head),
+        entries,
+        complete,
+    }))
+}
+
+/// An error that concerns the rows of one grain, for that grain alone; others for the whole call.
+fn of_one_grain(grain: &GrainId, fault: Fault) -> Result<Error, Fault> {
+    match fault {
+        Fault::Refused(error) if error.kind() == ErrorKind::Permanent => {
+            Ok(if error.grain().is_some() {
+                error
+            } else {
+                error.of(grain)
+            })
+        }
+        Fault::Sqlite(
+            error @ (rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..)),
+        ) => Ok(damaged_row(grain, error)),
+        fault => Err(fault),
+    }
+}
+
+fn damaged_row(grain: &GrainId, error: rusqlite::Error) -> Error {
+    Error::permanent(BACKEND, format!("a row of the grain is damaged: {error}"))
+        .of(grain)
+        .caused_by(error)
+}
+
+/// Entries, and why there are no more.
+enum Cut {
+    None(Vec<Entry>),
+    ByBudget(Vec<Entry>),
+    ByDamage(Vec<Entry>, Error),
+}
+
+fn entries_after(
+    conn: &Connection,
+    grain: &GrainId,
+    row: &GrainRow,
+    after: Cursor,
+    budget: &mut Budget,
+    served: &mut bool,
+) -> Result<Cut, Fault> {
+    // Numbers that no entry carries are cut to the largest that SQLite holds: nothing lies there.
+    let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {ENTRY} FROM entry WHERE grain = ?1 AND (epoch, sequence) > (?2, ?3) \
+         ORDER BY epoch, sequence"
+    ))?;
+    let rows = select.query([
+        row.id,
+        clamp(after.epoch.get()),
+        clamp(after.sequence.get()),
+    ])?;
+    gather(grain, rows, budget, served)
+}
+
+/// The head's entry by its place: what a grain of whole states costs, whatever its backlog.
+fn newest_entry(
+    conn: &Connection,
+    grain: &GrainId,
+    row: &GrainRow,
+    budget: &mut Budget,
+    served: &mut bool,
+) -> Result<Cut, Fault> {
+    let mut select = conn.prepare_cached(&format!(
+        "SELECT {ENTRY} FROM entry WHERE pos = ?1 AND grain = ?2"
+    ))?;
+    let rows = select.query([row.pos, row.id])?;
+    gather(grain, rows, budget, served)
+}
+
+fn gather(
+    grain: &GrainId,
+    mut rows: Rows<'_>,
+    budget: &mut Budget,
+    served: &mut bool,
+) -> Result<Cut, Fault> {
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        if !budget.take(rows::payload_len(row)?, !*served) {
+            return Ok(Cut::ByBudget(entries));
+        }
+        match rows::read_entry(grain, row) {
+            Ok(entry) => entries.push(entry),
+            Err(fault) => return Ok(Cut::ByDamage(entries, of_one_grain(grain, fault)?)),
+        }
+        *served = true;
+    }
+    Ok(Cut::None(entries))
+}
