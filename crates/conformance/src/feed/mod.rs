@@ -1,0 +1,1 @@
+//! The tests of clauses F1 to F5.

@@ -1,0 +1,1 @@
+//! The tests of clauses S1 to S9.
