@@ -1,0 +1,21 @@
+//! What only this backend promises: its files, and several logs on one of them.
+
+mod files;
+mod replaced;
+mod sharing;
+
+use gleaner_core::{Cursor, Draft, Entry, GrainId, Writer};
+
+fn grain(key: &str) -> GrainId {
+    GrainId::new("aircraft", key).unwrap()
+}
+
+fn full(key: &str, epoch: u64, sequence: u64, payload: impl Into<bytes::Bytes>) -> Entry {
+    Draft::full(
+        grain(key),
+        Cursor::new(epoch, sequence),
+        Writer::new(epoch),
+        payload,
+    )
+    .seal()
+}
