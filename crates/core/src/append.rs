@@ -184,3 +184,6 @@ pub fn check_batch(entries: &[Entry], limits: &Limits, backend: &'static str) ->
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

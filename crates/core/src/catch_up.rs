@@ -184,3 +184,6 @@ fn truncated(grain: &GrainId, floor: Cursor) -> Error {
     let kind = ErrorKind::Truncated { floor };
     Error::new(kind, "catch_up", "the history was cut under the read").of(grain)
 }
+
+#[cfg(test)]
+mod tests;

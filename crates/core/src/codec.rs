@@ -108,3 +108,6 @@ impl Codec<Bytes> for Raw {
         Ok(payload.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

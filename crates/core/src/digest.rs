@@ -75,3 +75,101 @@ impl fmt::Debug for Digest {
         write!(f, "Digest({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Draft, GrainId};
+
+    /// Vectors of `gleaner-digest-1`. Each was computed by another implementation of XXH3 over the
+    /// bytes put together by hand, as the type's documentation lays them out.
+    #[test]
+    fn vectors() {
+        let grain = GrainId::new("aircraft", "N14228").unwrap();
+        let full = Draft::full(
+            grain.clone(),
+            Cursor::new(1, 1),
+            Writer::new(7),
+            "at the gate",
+        );
+        let full = full.seal().digest();
+        assert_eq!(full.get(), 0x64c9_4ce5_f274_ff41);
+
+        let delta = |prev| {
+            Draft::delta(
+                grain.clone(),
+                Cursor::new(1, 2),
+                Writer::new(7),
+                prev,
+                "off",
+            )
+            .seal()
+            .digest()
+        };
+        assert_eq!(delta(full).get(), 0xc8d6_505a_8d0b_7004);
+        // A predecessor whose digest is 0 is not the same as none.
+        assert_eq!(delta(Digest::ZERO).get(), 0xae52_3590_4952_48bb);
+
+        let max = (1 << 53) - 1;
+        let mut end = Draft::tombstone(grain.clone(), Cursor::new(max, max), Writer::new(u64::MAX));
+        end.schema = Schema::MAX;
+        assert_eq!(end.seal().digest().get(), 0x795a_6c50_a9a6_bb4c);
+
+        // Long enough for XXH3's other code path.
+        let long: Vec<u8> = (0..=250_u8).cycle().take(1000).collect();
+        let writer = Writer::new(0x0123_4567_89ab_cdef);
+        let mut long = Draft::full(grain, Cursor::new(3, 9), writer, long);
+        long.schema = Schema::new(5);
+        assert_eq!(long.seal().digest().get(), 0xba4b_789a_5adc_90b9);
+    }
+
+    #[test]
+    fn every_covered_field_changes_it_and_no_label_does() {
+        let grain = GrainId::new("t", "k").unwrap();
+        let base = Draft::delta(
+            grain,
+            Cursor::new(1, 2),
+            Writer::new(3),
+            Digest::new(4),
+            "p",
+        );
+        let of = |change: fn(&mut Draft)| {
+            let mut draft = base.clone();
+            change(&mut draft);
+            draft.seal().digest()
+        };
+        let plain = of(|_| {});
+        let changes: [fn(&mut Draft); 7] = [
+            |draft| draft.kind = Kind::FullState,
+            |draft| draft.cursor.epoch = crate::Epoch::new(2),
+            |draft| draft.cursor.sequence = crate::Sequence::new(3),
+            |draft| draft.writer = Writer::new(4),
+            |draft| draft.schema = Schema::new(1),
+            |draft| draft.prev = Some(Digest::new(5)),
+            |draft| draft.payload = "q".into(),
+        ];
+        for (at, change) in changes.into_iter().enumerate() {
+            assert_ne!(of(change), plain, "change {at}");
+        }
+        assert_eq!(of(|draft| draft.source = crate::Source::new("eu")), plain);
+        assert_eq!(
+            of(|draft| draft.written_at = crate::UnixMillis::new(9)),
+            plain
+        );
+    }
+
+    #[test]
+    fn a_damaged_entry_is_not_sealed_as_what_it_was() {
+        let grain = GrainId::new("t", "k").unwrap();
+        let draft = Draft::full(grain, Cursor::new(1, 1), Writer::new(1), "whole");
+        let stored = draft.clone().seal().digest();
+        assert!(draft.clone().seal_as(stored).is_ok());
+        let mut damaged = draft;
+        damaged.payload = "hole".into();
+        let error = damaged.seal_as(stored).unwrap_err().to_string();
+        assert!(
+            error.contains("1:1") && error.contains(&stored.to_string()),
+            "{error}"
+        );
+    }
+}

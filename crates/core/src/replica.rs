@@ -225,3 +225,6 @@ fn step(
     }
     Ok(Some(state))
 }
+
+#[cfg(test)]
+mod tests;
