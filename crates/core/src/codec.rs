@@ -48,7 +48,7 @@ impl CodecError {
 ///
 /// ```
 /// use gleaner_core::{Bincode, Codec, Schema};
-/// let codec = Bincode::default();
+/// let codec: Bincode = Bincode; // `Bincode<1024>` for a limit of 1 KiB
 /// let payload = codec.encode(&("N14228".to_owned(), 7_u32))?;
 /// let back: (String, u32) = codec.decode(&payload, Schema::default())?;
 /// assert_eq!(back.1, 7);
