@@ -5,6 +5,7 @@
 //! costs here, and what survives what, stands in the crate's README.
 
 mod append;
+mod apply;
 mod bell;
 mod config;
 mod error;
@@ -14,9 +15,13 @@ mod log;
 mod place;
 mod read;
 mod readers;
+mod replica_rows;
+mod resident;
 mod rows;
 mod schema;
+mod store;
 mod writer;
 
-pub use config::SqliteLogConfig;
+pub use config::{SqliteLogConfig, SqliteStoreConfig};
 pub use log::SqliteLog;
+pub use store::SqliteReplicaStore;

@@ -79,17 +79,12 @@ impl SqliteLog {
             return Err(Error::invalid(BACKEND, message));
         }
         let place = Arc::new(Place::new(&config.path, &LOG, config.busy)?);
-        let opening = Arc::clone(&place);
         let role = if config.create {
             Role::Create
         } else {
             Role::Write
         };
-        let link = tokio::task::spawn_blocking(move || opening.connect(role))
-            .await
-            .unwrap_or_else(|error| {
-                Err(Error::transient(BACKEND, "opening came to no end").caused_by(error))
-            })?;
+        let link = Arc::clone(&place).open(role).await?;
         let bell = Arc::new(Bell::new());
         let session = LogSession::new(config.limits, Arc::clone(&bell));
         let inner = Inner {

@@ -3,6 +3,7 @@
 //! Owns opening, recognising and creating files; knows nothing of what their rows mean.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,15 @@ impl Place {
             Error::invalid(BACKEND, message).caused_by(error)
         })?;
         Ok(Self { path, layout, busy })
+    }
+
+    /// [`Self::connect`], off the async threads.
+    pub(crate) async fn open(self: Arc<Self>, role: Role) -> Result<Link> {
+        tokio::task::spawn_blocking(move || self.connect(role))
+            .await
+            .unwrap_or_else(|error| {
+                Err(Error::transient(BACKEND, "opening came to no end").caused_by(error))
+            })
     }
 
     /// Opens a connection.

@@ -33,17 +33,17 @@ pub(crate) struct GrainRow {
 }
 
 /// A number that is never negative and always below 2^63.
-fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(crate) fn count(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     let stored: i64 = row.get(at)?;
     u64::try_from(stored).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, stored))
 }
 
 /// Any 64 bits.
-fn bits(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(crate) fn bits(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     row.get(at).map(i64::cast_unsigned)
 }
 
-fn cursor(row: &Row<'_>, at: usize) -> rusqlite::Result<Cursor> {
+pub(crate) fn cursor(row: &Row<'_>, at: usize) -> rusqlite::Result<Cursor> {
     Ok(Cursor::new(count(row, at)?, count(row, at + 1)?))
 }
 
