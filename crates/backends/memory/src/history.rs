@@ -63,7 +63,7 @@ impl History {
                     break;
                 }
             }
-            landed = landed.max(at + 1);
+            landed = at + 1;
         }
         let result =
             result.unwrap_or_else(|| Err(Error::invalid(BACKEND, "no entries").of(&grain)));

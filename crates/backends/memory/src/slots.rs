@@ -105,8 +105,10 @@ impl Slots {
     }
 
     fn tidy(&self, grain: &GrainId) {
-        self.map.remove_if(grain, |_, slot| {
-            let idle = Arc::strong_count(slot) == 1 && slot.is_empty();
+        self.map.remove_if_mut(grain, |_, slot| {
+            // `get_mut` also makes what the last holder put there visible, which a look at the
+            // count alone does not.
+            let idle = Arc::get_mut(slot).is_some_and(|slot| slot.is_empty());
             if idle {
                 self.order.lock().remove(grain);
             }

@@ -193,15 +193,21 @@ async fn a_history_that_is_cut_under_the_read_is_looked_at_again() {
 async fn a_page_that_does_not_begin_at_the_base_is_not_given_out() {
     let (one, two) = (full("a", 1), full("a", 2));
     let three = delta(&two);
-    let stale = head(&two, &one);
     let now = head(&three, &two);
-    let log = Odd::new(
-        vec![vec![Some(stale)], vec![Some(now)]],
-        // The base that was seen is gone, silently; nothing is left up to the head that was seen.
-        vec![page(&[&three]), page(&[&two, &three])],
-    );
-    let run = run(&log, "a", Cursor::ZERO).await.unwrap();
-    assert_eq!(run.entries, [two, three]);
+    // The base that was seen is gone, silently: with what is left up to the head, and without.
+    for (stale, left) in [
+        (head(&three, &one), page(&[&two, &three])),
+        (head(&one, &one), page(&[&two, &three])),
+        (head(&two, &two), page(&[])),
+    ] {
+        let log = Odd::new(
+            vec![vec![Some(stale)], vec![Some(now)]],
+            vec![left, page(&[&two, &three])],
+        );
+        let run = run(&log, "a", Cursor::ZERO).await.unwrap();
+        assert_eq!(run.head, Some(now));
+        assert_eq!(run.entries, [two.clone(), three.clone()]);
+    }
 }
 
 #[tokio::test]
@@ -296,6 +302,13 @@ async fn l8_the_budget_is_shared_and_serves_the_first_that_moved() {
             })
             .collect();
         assert_eq!(served, [Some(0), of_b, of_c], "{budget:?}");
+        let spent = budget.entries() < 3 || budget.bytes() < 9;
+        let reads = if spent { 1 } else { 2 };
+        assert_eq!(
+            log.asked().len(),
+            reads,
+            "a spent budget costs no read: {budget:?}"
+        );
         let Some(Caught::Run(run)) = caught.grains.get(1) else {
             panic!("{caught:?}")
         };
