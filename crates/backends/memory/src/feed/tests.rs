@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::*;
 
-const FOREVER: Duration = Duration::MAX;
+/// Longer than anything here takes; time is paused, so a lost wake-up is an hour and not a hang.
+const LONG: Duration = Duration::from_secs(3600);
 
 async fn append(log: &MemoryLog, grain_type: &str, key: &str, sequence: u64) {
     let grain = GrainId::new(grain_type, key).unwrap();
@@ -27,7 +28,7 @@ async fn an_append_before_the_wait_is_not_slept_through() {
     let since = log.start(&Filter::all()).await.unwrap();
     append(&log, "t", "a", 1).await;
     let started = Instant::now();
-    log.wait(&since, FOREVER).await;
+    log.wait(&since, LONG).await;
     assert_eq!(started.elapsed(), Duration::ZERO);
 }
 
@@ -35,8 +36,8 @@ async fn an_append_before_the_wait_is_not_slept_through() {
 async fn an_append_wakes_every_waiter_at_once() {
     let log = MemoryLog::new();
     let since = log.start(&Filter::all()).await.unwrap();
-    let mut one = pin!(log.wait(&since, FOREVER));
-    let mut two = pin!(log.wait(&since, FOREVER));
+    let mut one = pin!(log.wait(&since, Duration::MAX));
+    let mut two = pin!(log.wait(&since, LONG));
     assert!(!done(one.as_mut()).await && !done(two.as_mut()).await);
     append(&log, "t", "a", 1).await;
     assert!(done(one.as_mut()).await && done(two.as_mut()).await);
@@ -47,11 +48,11 @@ async fn a_dropped_wait_loses_nothing() {
     let log = MemoryLog::new();
     let since = log.start(&Filter::all()).await.unwrap();
     {
-        let mut dropped = pin!(log.wait(&since, FOREVER));
+        let mut dropped = pin!(log.wait(&since, LONG));
         assert!(!done(dropped.as_mut()).await);
         append(&log, "t", "a", 1).await;
     }
-    let mut next = pin!(log.wait(&since, FOREVER));
+    let mut next = pin!(log.wait(&since, LONG));
     assert!(done(next.as_mut()).await);
 }
 
@@ -73,12 +74,12 @@ async fn a_quiet_wait_ends_at_its_deadline_and_a_refused_append_wakes_nobody() {
 async fn a_fork_wakes_waiters_and_expires_their_positions() {
     let log = MemoryLog::new();
     let since = log.start(&Filter::all()).await.unwrap();
-    let mut wait = pin!(log.wait(&since, FOREVER));
+    let mut wait = pin!(log.wait(&since, LONG));
     assert!(!done(wait.as_mut()).await);
     log.fork_history();
     assert!(done(wait.as_mut()).await);
     // A position that is of no use is said at once, by the next `changes`.
-    let mut again = pin!(log.wait(&since, FOREVER));
+    let mut again = pin!(log.wait(&since, LONG));
     assert!(done(again.as_mut()).await);
     let error = log.changes(&since, &Filter::all(), 1).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Expired);
