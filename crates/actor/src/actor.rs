@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gleaner_core::{Cursor, Digest, Generation, Head};
 
-use self::state::{Command, State, Then, Why};
+use self::state::{Again, Command, State, Then, Why};
 use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Step};
 
 /// The poll-and-apply actor of one grain.
@@ -41,8 +41,8 @@ pub struct GrainActor {
     fed: bool,
     /// The replica was read from another log.
     foreign: bool,
-    /// Something happened under the operation in flight: look again after it.
-    again: bool,
+    /// What happened since the last poll was sent: whether to look again after what is in flight.
+    again: Again,
     /// What is known of the log came into doubt under the operation in flight: load after it.
     reload: bool,
     /// The quarantined entry is given up.
@@ -67,7 +67,7 @@ impl GrainActor {
             failures: 0,
             fed,
             foreign: false,
-            again: false,
+            again: Again::No,
             reload: false,
             skipped: false,
             paused: false,
@@ -125,14 +125,18 @@ impl GrainActor {
             Event::Deferred => self.if_reading(|actor| actor.back_off(now, Then::Poll)),
             Event::ReadFailed => self.if_reading(|actor| actor.back_off(now, Then::Poll)),
             Event::Unreadable(at) => self.if_reading(|actor| actor.quarantine(now, *at)),
-            Event::Applied(result) if self.state == State::Applying => self.applied(now, result),
+            Event::Applied(result) => match self.state {
+                State::Applying { reread } => self.applied(now, result, reread),
+                _ => Step::of(Action::Nothing),
+            },
             Event::Rebased(result) => match self.state {
                 State::Rebasing(why) => self.rebased(now, result, why),
                 _ => Step::of(Action::Nothing),
             },
-            Event::ApplyFailed if matches!(self.state, State::Applying | State::Rebasing(_)) => {
-                self.back_off(now, Then::Load)
-            }
+            Event::ApplyFailed => match self.state {
+                State::Applying { .. } | State::Rebasing(_) => self.back_off(now, Then::Load),
+                _ => Step::of(Action::Nothing),
+            },
             Event::Pause => self.pause(),
             Event::Resume => self.resume(),
             Event::PollNow => self.poll_now(),
@@ -145,11 +149,7 @@ impl GrainActor {
                 expected: *expected,
             }),
             Event::Stop => self.stop(),
-            Event::Start
-            | Event::Loaded { .. }
-            | Event::LoadFailed
-            | Event::Applied(_)
-            | Event::ApplyFailed => Step::of(Action::Nothing),
+            Event::Start | Event::Loaded { .. } | Event::LoadFailed => Step::of(Action::Nothing),
         }
     }
 
@@ -171,7 +171,8 @@ impl GrainActor {
             State::Resting => self.poll(),
             // Healed by the next base above the bad entry, and then at once.
             State::Quarantined if head.base > self.bad => self.poll(),
-            _ => self.note(),
+            _ if self.bad != Cursor::ZERO && head.base > self.bad => self.note(Again::Retry),
+            _ => self.note(Again::Look),
         }
     }
 
@@ -179,6 +180,10 @@ impl GrainActor {
     fn doubted(&mut self) -> Step {
         match self.state {
             State::Resting | State::Quarantined => self.load(),
+            State::BackingOff(_) => {
+                self.state = State::BackingOff(Then::Load);
+                Step::of(Action::Nothing)
+            }
             _ => {
                 self.reload |= self.is_in_flight();
                 Step::of(Action::Nothing)
@@ -192,13 +197,14 @@ impl GrainActor {
                 self.failures = 0;
                 self.timer()
             }
-            _ => self.note(),
+            _ => self.note(Again::Retry),
         }
     }
 
-    /// Remembers to look again after the operation in flight.
-    fn note(&mut self) -> Step {
-        self.again |= self.is_in_flight();
+    /// Remembers to look again after the operation in flight. With none in flight too: a load that
+    /// follows may be given a head that was listed before this.
+    fn note(&mut self, again: Again) -> Step {
+        self.again = self.again.max(again);
         Step::of(Action::Nothing)
     }
 
@@ -209,7 +215,7 @@ impl GrainActor {
             self.state,
             State::Loading
                 | State::Polling
-                | State::Applying
+                | State::Applying { .. }
                 | State::Rereading(_)
                 | State::Rebasing(_)
         )
@@ -217,8 +223,10 @@ impl GrainActor {
 
     fn settle(&mut self, now: Moment, health: Health, confirms: bool) -> Step {
         self.standing = health;
-        if health == Health::Live {
+        if health != Health::Quarantined {
             self.failures = 0;
+        }
+        if health == Health::Live {
             self.bad = Cursor::ZERO;
             self.skipped = false;
         }
@@ -231,7 +239,10 @@ impl GrainActor {
                 ..self.load()
             };
         }
-        if std::mem::take(&mut self.again) {
+        // Names alone do not make a bad entry worth another look; the interval does.
+        if self.again == Again::Retry
+            || (self.again == Again::Look && health != Health::Quarantined)
+        {
             return Step {
                 confirms,
                 ..self.poll()
@@ -257,14 +268,21 @@ impl GrainActor {
         if self.state == State::Rereading(Why::Asked) {
             return self.end_command(Reply::Refused(Refusal::NotApplicable { at }));
         }
-        self.bad = at;
+        let unknown = self.bad == Cursor::ZERO;
+        self.note_bad(at);
         self.standing = Health::Quarantined;
         self.failures = self.failures.saturating_add(1);
         if let Some(step) = self.told_meanwhile() {
             return step;
         }
-        // Looking again is for what has happened since; trying a bad entry again waits.
-        self.again = false;
+        if self.reload {
+            return self.load();
+        }
+        // What was named before the entry was known to be bad may have passed it, so it is worth one
+        // look. Trying a bad entry again waits, however often the grain is named.
+        if self.again == Again::Retry || (self.again == Again::Look && unknown) {
+            return self.poll();
+        }
         self.state = State::Quarantined;
         let wait = self.policy.backoff(self.failures, &mut self.jitter);
         Step::of(Action::Wait {
@@ -277,7 +295,10 @@ impl GrainActor {
             self.state,
             State::Rereading(Why::Asked) | State::Rebasing(Why::Asked)
         );
-        let reply = asked.then_some(Reply::Failed);
+        let then = if self.reload { Then::Load } else { then };
+        // Where the replica stands is in doubt: a command that compares has nothing to compare with.
+        let in_doubt = then == Then::Load && !self.stopping && self.command.take().is_some();
+        let reply = (asked || in_doubt).then_some(Reply::Failed);
         self.failures = self.failures.saturating_add(1);
         if let Some(step) = self.told_meanwhile() {
             return Step {
@@ -285,7 +306,6 @@ impl GrainActor {
                 ..step
             };
         }
-        self.again = false;
         self.state = State::BackingOff(then);
         let wait = self.policy.backoff(self.failures, &mut self.jitter);
         Step {
@@ -320,7 +340,7 @@ impl GrainActor {
     }
 
     fn poll(&mut self) -> Step {
-        self.again = false;
+        self.again = Again::No;
         self.state = State::Polling;
         Step::of(Action::CatchUp { from: self.cursor })
     }
@@ -329,6 +349,12 @@ impl GrainActor {
         self.reload = false;
         self.state = State::Loading;
         Step::of(Action::Load)
+    }
+
+    /// Remembers the entry that cannot be applied. What was given up is that entry and no other.
+    fn note_bad(&mut self, at: Cursor) {
+        self.skipped &= self.bad == at;
+        self.bad = at;
     }
 
     fn take(&mut self, place: Place) {

@@ -101,7 +101,8 @@ impl Jitter {
         bits = (bits ^ (bits >> 15)).wrapping_mul(0x846c_a68b);
         bits ^= bits >> 16;
         let unit = f64::from(bits) / f64::from(u32::MAX) * 2.0 - 1.0;
-        wait.mul_f64((1.0 + unit * part).max(0.0))
+        let factor = (1.0 + unit * part).max(0.0);
+        Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX)
     }
 }
 

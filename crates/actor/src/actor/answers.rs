@@ -27,24 +27,24 @@ impl GrainActor {
     }
 
     pub(super) fn polled(&mut self, now: Moment, answer: Answer) -> Step {
-        self.failures = if self.bad == Cursor::ZERO {
-            0
-        } else {
-            self.failures
-        };
         match self.judge(&answer) {
             Verdict::Stands(health) => self.settle(now, health, health == Health::Live),
             Verdict::Behind(head) => {
                 if self.skipped && head.base <= self.bad {
                     return self.settle(now, Health::Quarantined, false);
                 }
-                self.state = State::Applying;
-                Step::of(Action::Apply {
-                    generation: self.generation,
-                })
+                // The poll was the operation in flight; another does not begin if something was told.
+                self.told_meanwhile().unwrap_or_else(|| self.apply(false))
             }
             Verdict::Senseless => self.back_off(now, Then::Poll),
         }
+    }
+
+    fn apply(&mut self, reread: bool) -> Step {
+        self.state = State::Applying { reread };
+        Step::of(Action::Apply {
+            generation: self.generation,
+        })
     }
 
     /// Base..head has come, for the delta rule or for an operator.
@@ -54,7 +54,9 @@ impl GrainActor {
             generation: self.generation,
         };
         if why == Why::Asked {
-            let refusal = if answer.foreign {
+            let refusal = if self.stopping {
+                Some(Refusal::Stopping)
+            } else if answer.foreign {
                 Some(Refusal::Foreign)
             } else if answer.first.is_none() {
                 Some(Refusal::NothingThere)
@@ -71,33 +73,33 @@ impl GrainActor {
             // The log has lost its tail, or everything, since it named the entry that did not fit:
             // the replica may be the last copy and is kept.
             Verdict::Stands(health) => self.settle(now, health, health == Health::Live),
-            Verdict::Behind(head) if head.base > self.cursor => {
-                self.state = State::Applying;
-                Step::of(Action::Apply {
-                    generation: self.generation,
-                })
-            }
-            Verdict::Behind(_) => {
+            Verdict::Behind(head) => self.told_meanwhile().unwrap_or_else(|| {
+                if head.base > self.cursor {
+                    return self.apply(true);
+                }
                 self.state = State::Rebasing(why);
                 Step::of(Action::Rebase { expected })
-            }
+            }),
             Verdict::Senseless => self.back_off(now, Then::Poll),
         }
     }
 
-    pub(super) fn applied(&mut self, now: Moment, result: &Applied) -> Step {
+    pub(super) fn applied(&mut self, now: Moment, result: &Applied, reread: bool) -> Step {
         let moved = result.applied > 0;
+        let same = self.is_at(&result.place);
         self.take(result.place);
         match &result.stop {
             None => self.arrived(now, &result.answer, moved),
             Some((at, why)) => match why {
-                StopReason::Moved => self.load_unless_told(),
+                StopReason::Moved => self.look_where(now, same),
                 StopReason::ForeignLog => self.settle(now, Health::Foreign, false),
-                StopReason::Gap | StopReason::Fold(_) => {
-                    self.bad = *at;
+                StopReason::Gap | StopReason::Fold(_) if !reread => {
+                    self.note_bad(*at);
                     self.reread_unless_told()
                 }
-                StopReason::NoFold
+                StopReason::Gap
+                | StopReason::Fold(_)
+                | StopReason::NoFold
                 | StopReason::Schema { .. }
                 | StopReason::TooLarge { .. }
                 | StopReason::NoBase => self.quarantine(now, *at),
@@ -106,6 +108,7 @@ impl GrainActor {
     }
 
     pub(super) fn rebased(&mut self, now: Moment, result: &Applied, why: Why) -> Step {
+        let same = self.is_at(&result.place);
         self.take(result.place);
         let done = match &result.stop {
             None => Ok(()),
@@ -118,13 +121,31 @@ impl GrainActor {
             (Ok(()), Why::Asked) => {
                 self.bad = Cursor::ZERO;
                 self.skipped = false;
+                if self.standing != Health::Live {
+                    // What stood in the way is gone; the next answer says how it stands now.
+                    self.standing = Health::Bootstrapping;
+                }
                 self.end_command(Reply::Done(self.cursor))
             }
             (Err(refusal), Why::Asked) => self.end_command(Reply::Refused(refusal)),
             (Err(Refusal::NotApplicable { at }), Why::Misfit) => self.quarantine(now, at),
             (Err(Refusal::Foreign), Why::Misfit) => self.settle(now, Health::Foreign, false),
-            (Err(_), Why::Misfit) => self.load_unless_told(),
+            (Err(_), Why::Misfit) => self.look_where(now, same),
         }
+    }
+
+    /// The store says that the replica has moved: load. If it stands where it stood, the store
+    /// contradicts itself, and not in a hot loop.
+    fn look_where(&mut self, now: Moment, same: bool) -> Step {
+        if same {
+            self.back_off(now, Then::Load)
+        } else {
+            self.load_unless_told()
+        }
+    }
+
+    fn is_at(&self, place: &Place) -> bool {
+        self.cursor == place.cursor && self.generation == place.generation
     }
 
     /// A run is applied whole.
@@ -143,6 +164,8 @@ impl GrainActor {
             };
         }
         match self.judge(answer) {
+            // Another apply (a lost one that came late) has led beyond this answer: a newer decides.
+            Verdict::Stands(Health::Ahead) => self.poll_unless_told(),
             Verdict::Stands(health) => self.settle(now, health, health == Health::Live),
             Verdict::Behind(_) | Verdict::Senseless => self.back_off(now, Then::Poll),
         }

@@ -3,7 +3,7 @@
 use gleaner_core::Cursor;
 
 use super::GrainActor;
-use super::state::{Command, State, Why};
+use super::state::{Command, State, Then, Why};
 use crate::{Action, Refusal, Reply, Step};
 
 impl GrainActor {
@@ -24,6 +24,9 @@ impl GrainActor {
     }
 
     pub(super) fn skip(&mut self, expected: Cursor) -> Step {
+        if self.is_ending() {
+            return Step::refused(Refusal::Stopping);
+        }
         let reply = match self.quarantined() {
             None => Reply::Refused(Refusal::NotQuarantined),
             Some(found) if found != expected => Reply::Refused(Refusal::Moved { found }),
@@ -44,7 +47,7 @@ impl GrainActor {
     }
 
     pub(super) fn told(&mut self, command: Command) -> Step {
-        if self.stopping || self.state == State::Stopped {
+        if self.is_ending() {
             return Step::refused(Refusal::Stopping);
         }
         if self.command.is_some()
@@ -59,7 +62,16 @@ impl GrainActor {
             self.command = Some(Box::new(command));
             return Step::of(Action::Nothing);
         }
+        if matches!(self.state, State::Paused | State::BackingOff(Then::Load)) {
+            // Where the replica stands may be in doubt: compare with what the store says.
+            self.command = Some(Box::new(command));
+            return self.load();
+        }
         self.perform(command)
+    }
+
+    fn is_ending(&self) -> bool {
+        self.stopping || self.state == State::Stopped
     }
 
     /// Begins a command; nothing is in flight.

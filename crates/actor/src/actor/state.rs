@@ -13,8 +13,11 @@ pub(super) enum State {
     Resting,
     /// The log is asked for what follows the cursor.
     Polling,
-    /// The store is given a run.
-    Applying,
+    /// The store is given a run; after a misfit, one that was read from the base.
+    Applying {
+        /// Whether a misfit led here: the delta rule gives an entry no third try.
+        reread: bool,
+    },
     /// The log is asked for base..head, or for its history up to a cursor.
     Rereading(Why),
     /// The store is given base..head to put in the replica's place.
@@ -36,6 +39,17 @@ pub(super) enum Why {
     Misfit,
     /// An operator asked.
     Asked,
+}
+
+/// What has happened under an operation in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Again {
+    /// Nothing.
+    No,
+    /// The grain was named: look again, unless an entry that is known to be bad stands in the way.
+    Look,
+    /// Somebody asked, or a base has passed the bad entry: look again, whatever stands in the way.
+    Retry,
 }
 
 /// What follows a backoff.

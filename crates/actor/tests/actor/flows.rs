@@ -1,0 +1,207 @@
+//! What several steps together promise: waits that grow and are reset, draining at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gleaner_actor::{Action, Event, GrainActor, Health, Jitter, Moment, Policy};
+use gleaner_core::StopReason;
+
+use crate::script::*;
+
+/// How long the actor waits after each failure of what it tries.
+fn waits(actor: &mut GrainActor, fails: &[Event], times: usize) -> Vec<Duration> {
+    let mut waits = Vec::new();
+    for _ in 0..times {
+        let mut last = None;
+        for event in fails {
+            last = Some(actor.on(NOW, event).action);
+        }
+        let Some(Action::Wait { until: Some(until) }) = last else {
+            panic!("no wait but {last:?}");
+        };
+        waits.push(until.since(NOW));
+        let _ = actor.on(until, &Event::Timer);
+    }
+    waits
+}
+
+fn millis(waits: &[Duration]) -> Vec<u128> {
+    waits.iter().map(Duration::as_millis).collect()
+}
+
+#[test]
+fn backoff_doubles_whatever_fails() {
+    let whole = run(head(6, 1), 4);
+    let bad = |why| Event::Applied(stopped(3, 0, 4, why, whole));
+    let cases: [(&str, Vec<Event>, Vec<Event>); 8] = [
+        ("load", loading(), vec![Event::LoadFailed]),
+        ("read", polling(3), vec![Event::ReadFailed]),
+        ("unreadable", polling(3), vec![Event::Unreadable(at(4))]),
+        ("apply", polling(3), vec![Event::CaughtUp(whole), Event::ApplyFailed]),
+        ("nothing comes", polling(3), vec![Event::CaughtUp(empty(Some(head(6, 1))))]),
+        (
+            "nothing moves",
+            polling(3),
+            vec![
+                Event::CaughtUp(cut(head(6, 1), 4)),
+                Event::Applied(applied(3, 0, cut(head(6, 1), 4))),
+            ],
+        ),
+        ("no fold", polling(3), vec![Event::CaughtUp(whole), bad(StopReason::NoFold)]),
+        (
+            "fold, and again",
+            polling(3),
+            vec![
+                Event::CaughtUp(whole),
+                bad(fold_failed()),
+                Event::CaughtUp(run(head(6, 1), 1)),
+                Event::Rebased(stopped(3, 0, 4, fold_failed(), run(head(6, 1), 1))),
+            ],
+        ),
+    ];
+    for (name, script, mut fails) in cases {
+        let (mut actor, _) = after(true, &script);
+        let first = waits(&mut actor, &fails, 1);
+        if name == "apply" {
+            // The doubt is followed by a load.
+            fails.insert(0, loaded(3));
+        }
+        let more = waits(&mut actor, &fails, 9);
+        assert_eq!(millis(&first), [100], "{name}");
+        assert_eq!(
+            millis(&more),
+            [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn success_resets_the_backoff() {
+    for (name, answer) in [
+        ("in step", Event::CaughtUp(empty(Some(head(3, 1))))),
+        ("ahead", Event::CaughtUp(empty(Some(head(2, 1))))),
+    ] {
+        let (mut actor, _) = after(false, &polling(3));
+        assert_eq!(
+            millis(&waits(&mut actor, &[Event::ReadFailed], 3)),
+            [100, 200, 400]
+        );
+        let _ = actor.on(NOW, &answer);
+        let _ = actor.on(NOW, &Event::Timer);
+        assert_eq!(
+            millis(&waits(&mut actor, &[Event::ReadFailed], 1)),
+            [100],
+            "{name}"
+        );
+    }
+    let (mut actor, _) = after(false, &polling(3));
+    assert_eq!(
+        millis(&waits(&mut actor, &[Event::ReadFailed], 3)),
+        [100, 200, 400]
+    );
+    let _ = actor.on(NOW, &Event::CaughtUp(cut(head(6, 1), 4)));
+    let _ = actor.on(NOW, &Event::Applied(applied(5, 2, cut(head(6, 1), 4))));
+    assert_eq!(millis(&waits(&mut actor, &[Event::ReadFailed], 1)), [100]);
+}
+
+#[test]
+fn poll_now_resets_the_backoff() {
+    let (mut actor, _) = after(true, &polling(3));
+    assert_eq!(millis(&waits(&mut actor, &[Event::ReadFailed], 3)).len(), 3);
+    let _ = actor.on(NOW, &Event::ReadFailed);
+    let _ = actor.on(NOW, &Event::PollNow);
+    assert_eq!(millis(&waits(&mut actor, &[Event::ReadFailed], 1)), [100]);
+}
+
+#[test]
+fn jitter_comes_from_the_seed_alone() {
+    let draw = |seed| {
+        let policy = Arc::new(Policy::default());
+        let mut actor = GrainActor::new(policy, Jitter::new(seed), false);
+        for event in polling(3) {
+            let _ = actor.on(NOW, &event);
+        }
+        waits(&mut actor, &[Event::ReadFailed], 8)
+    };
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1), draw(2));
+    for (at, wait) in draw(1).iter().enumerate() {
+        let nominal = 0.1 * f64::from(1_u32 << at);
+        let part = wait.as_secs_f64() / nominal;
+        assert!((0.9..=1.1).contains(&part), "{at}: {wait:?}");
+        assert!((part - 1.0).abs() > 1e-9, "{at}: not varied");
+    }
+}
+
+#[test]
+fn no_interval_is_too_long() {
+    let policy = Policy::default()
+        .with_poll_interval(Duration::MAX)
+        .with_backoff(Duration::MAX, Duration::MAX)
+        .with_jitter(1.0);
+    for seed in 0..64 {
+        let policy = Arc::new(policy.clone());
+        let mut actor = GrainActor::new(policy, Jitter::new(seed), false);
+        for event in resting(3) {
+            let _ = actor.on(NOW, &event);
+        }
+        assert!(actor.is_in_step());
+        let _ = actor.on(Moment::from_nanos(u64::MAX), &Event::Timer);
+        let step = actor.on(Moment::from_nanos(u64::MAX), &Event::ReadFailed);
+        assert!(matches!(step.action, Action::Wait { until: Some(_) }));
+    }
+}
+
+#[test]
+fn a_backlog_is_drained_without_waiting() {
+    let (mut actor, _) = after(true, &polling(0));
+    for sequence in (2..=20).step_by(2) {
+        let answer = cut(head(21, 1), sequence - 1);
+        assert_eq!(actor.on(NOW, &Event::CaughtUp(answer)).action, apply());
+        let step = actor.on(NOW, &Event::Applied(applied(sequence, 2, answer)));
+        assert_eq!(step.action, catch_up(sequence));
+        assert!(!step.confirms);
+    }
+    let answer = run(head(21, 1), 21);
+    let _ = actor.on(NOW, &Event::CaughtUp(answer));
+    let step = actor.on(NOW, &Event::Applied(applied(21, 1, answer)));
+    assert!(step.confirms && actor.is_in_step());
+    assert_eq!(actor.cursor(), at(21));
+}
+
+#[test]
+fn a_quarantined_entry_is_named_until_it_is_passed() {
+    let (mut actor, _) = after(true, &quarantined());
+    assert_eq!(actor.quarantined(), Some(at(5)));
+    assert_eq!(actor.cursor(), at(4));
+    let answer = run(head(7, 7), 7);
+    for event in [
+        Event::Named(head(7, 7)),
+        Event::CaughtUp(answer),
+        Event::Applied(applied(7, 1, answer)),
+    ] {
+        let _ = actor.on(NOW, &event);
+    }
+    assert_eq!((actor.quarantined(), actor.health()), (None, Health::Live));
+}
+
+#[test]
+fn an_operator_can_rebase_a_foreign_replica() {
+    let loaded = Event::Loaded {
+        place: foreign(3),
+        listed: None,
+    };
+    let script = [
+        Event::Start,
+        loaded,
+        Event::CaughtUp(run(head(9, 9), 9)),
+        Event::Rebase { expected: at(3) },
+        Event::CaughtUp(run(head(9, 9), 9)),
+        Event::Rebased(applied(9, 1, run(head(9, 9), 9))),
+        crate::script::loaded(9),
+        Event::CaughtUp(empty(Some(head(9, 9)))),
+    ];
+    let (actor, last) = after(true, &script);
+    assert!(last.unwrap().confirms && actor.is_in_step());
+}
