@@ -38,25 +38,121 @@ fn every_arrow() {
     let rows: &[(&str, &[FeedEvent], FeedEvent, FeedAction, bool)] = &[
         ("start", &[], Start, FeedAction::Start, false),
         ("list", &[Start], Started, FeedAction::List, false),
-        ("list on", &[Start, Started], MORE, FeedAction::ListNext, false),
+        (
+            "list on",
+            &[Start, Started],
+            MORE,
+            FeedAction::ListNext,
+            false,
+        ),
         ("all listed", &[Start, Started], ALL, FeedAction::Read, true),
-        ("all pages listed", &[Start, Started, MORE], ALL, FeedAction::Read, true),
-        ("more to read", &[Start, Started, ALL], PART, FeedAction::Read, true),
+        (
+            "all pages listed",
+            &[Start, Started, MORE],
+            ALL,
+            FeedAction::Read,
+            true,
+        ),
+        (
+            "more to read",
+            &[Start, Started, ALL],
+            PART,
+            FeedAction::Read,
+            true,
+        ),
         ("the end", &[Start, Started, ALL], END, wait(1000), true),
-        ("woken", &[Start, Started, ALL, END], Woken, FeedAction::Read, true),
+        (
+            "woken",
+            &[Start, Started, ALL, END],
+            Woken,
+            FeedAction::Read,
+            true,
+        ),
         ("start fails", &[Start], Failed, back_off(100), false),
-        ("start again", &[Start, Failed], Woken, FeedAction::Start, false),
-        ("start fails again", &[Start, Failed, Woken], Failed, back_off(200), false),
-        ("list fails", &[Start, Started], Failed, back_off(100), false),
-        ("list again", &[Start, Started, Failed], Woken, FeedAction::List, false),
-        ("a later page fails", &[Start, Started, MORE], Failed, back_off(100), false),
-        ("that page again", &[Start, Started, MORE, Failed], Woken, FeedAction::ListNext, false),
-        ("listing resets", &[Start, Started, Failed, Woken, MORE], Failed, back_off(100), false),
-        ("read fails", &[Start, Started, ALL], Failed, back_off(100), true),
-        ("read again", &[Start, Started, ALL, Failed], Woken, FeedAction::Read, true),
-        ("reading resets", &[Start, Started, ALL, Failed, Woken, PART], Failed, back_off(100), true),
-        ("expired", &[Start, Started, ALL], Expired, back_off(100), false),
-        ("expired: start anew", &[Start, Started, ALL, Expired], Woken, FeedAction::Start, false),
+        (
+            "start again",
+            &[Start, Failed],
+            Woken,
+            FeedAction::Start,
+            false,
+        ),
+        (
+            "start fails again",
+            &[Start, Failed, Woken],
+            Failed,
+            back_off(200),
+            false,
+        ),
+        (
+            "list fails",
+            &[Start, Started],
+            Failed,
+            back_off(100),
+            false,
+        ),
+        (
+            "list again",
+            &[Start, Started, Failed],
+            Woken,
+            FeedAction::List,
+            false,
+        ),
+        (
+            "a later page fails",
+            &[Start, Started, MORE],
+            Failed,
+            back_off(100),
+            false,
+        ),
+        (
+            "that page again",
+            &[Start, Started, MORE, Failed],
+            Woken,
+            FeedAction::ListNext,
+            false,
+        ),
+        (
+            "listing resets",
+            &[Start, Started, Failed, Woken, MORE],
+            Failed,
+            back_off(100),
+            false,
+        ),
+        (
+            "read fails",
+            &[Start, Started, ALL],
+            Failed,
+            back_off(100),
+            true,
+        ),
+        (
+            "read again",
+            &[Start, Started, ALL, Failed],
+            Woken,
+            FeedAction::Read,
+            true,
+        ),
+        (
+            "reading resets",
+            &[Start, Started, ALL, Failed, Woken, PART],
+            Failed,
+            back_off(100),
+            true,
+        ),
+        (
+            "expired",
+            &[Start, Started, ALL],
+            Expired,
+            back_off(100),
+            false,
+        ),
+        (
+            "expired: start anew",
+            &[Start, Started, ALL, Expired],
+            Woken,
+            FeedAction::Start,
+            false,
+        ),
         (
             "expired: list anew",
             &[Start, Started, ALL, Expired, Woken],
@@ -64,11 +160,41 @@ fn every_arrow() {
             FeedAction::List,
             false,
         ),
-        ("expired while listing", &[Start, Started, MORE], Expired, back_off(100), false),
-        ("expired while starting", &[Start], Expired, back_off(100), false),
-        ("stop at rest", &[Start, Started, ALL, END], Stop, FeedAction::Stopped, true),
-        ("stop in flight", &[Start, Started], Stop, FeedAction::Stopped, false),
-        ("stop before the start", &[], Stop, FeedAction::Stopped, false),
+        (
+            "expired while listing",
+            &[Start, Started, MORE],
+            Expired,
+            back_off(100),
+            false,
+        ),
+        (
+            "expired while starting",
+            &[Start],
+            Expired,
+            back_off(100),
+            false,
+        ),
+        (
+            "stop at rest",
+            &[Start, Started, ALL, END],
+            Stop,
+            FeedAction::Stopped,
+            true,
+        ),
+        (
+            "stop in flight",
+            &[Start, Started],
+            Stop,
+            FeedAction::Stopped,
+            false,
+        ),
+        (
+            "stop before the start",
+            &[],
+            Stop,
+            FeedAction::Stopped,
+            false,
+        ),
         ("stopped", &[Stop], Start, FeedAction::Stopped, false),
     ];
     for (name, script, event, action, listed) in rows {
@@ -87,8 +213,20 @@ fn without_a_feed_it_lists_every_interval() {
         ("woken", &[Start, ALL], Woken, FeedAction::List, true),
         ("fails", &[Start], Failed, back_off(100), false),
         ("again", &[Start, Failed], Woken, FeedAction::List, false),
-        ("expired", &[Start, ALL, Woken], Expired, back_off(100), false),
-        ("anew", &[Start, ALL, Woken, Expired], Woken, FeedAction::List, false),
+        (
+            "expired",
+            &[Start, ALL, Woken],
+            Expired,
+            back_off(100),
+            false,
+        ),
+        (
+            "anew",
+            &[Start, ALL, Woken, Expired],
+            Woken,
+            FeedAction::List,
+            false,
+        ),
     ];
     for (name, script, event, action, listed) in rows {
         let mut reader = after(false, script);
@@ -115,7 +253,11 @@ fn an_answer_to_what_is_not_asked_changes_nothing() {
             let before = format!("{reader:?}");
             let action = reader.on(NOW, event);
             let unchanged = format!("{reader:?}") == before && action == FeedAction::Nothing;
-            assert_eq!(unchanged, !waited.contains(&event), "{event:?} after {script:?}");
+            assert_eq!(
+                unchanged,
+                !waited.contains(&event),
+                "{event:?} after {script:?}"
+            );
         }
     }
 }

@@ -37,8 +37,16 @@ fn backoff_doubles_whatever_fails() {
         ("load", loading(), vec![Event::LoadFailed]),
         ("read", polling(3), vec![Event::ReadFailed]),
         ("unreadable", polling(3), vec![Event::Unreadable(at(4))]),
-        ("apply", polling(3), vec![Event::CaughtUp(whole), Event::ApplyFailed]),
-        ("nothing comes", polling(3), vec![Event::CaughtUp(empty(Some(head(6, 1))))]),
+        (
+            "apply",
+            polling(3),
+            vec![Event::CaughtUp(whole), Event::ApplyFailed],
+        ),
+        (
+            "nothing comes",
+            polling(3),
+            vec![Event::CaughtUp(empty(Some(head(6, 1))))],
+        ),
         (
             "nothing moves",
             polling(3),
@@ -47,7 +55,11 @@ fn backoff_doubles_whatever_fails() {
                 Event::Applied(applied(3, 0, cut(head(6, 1), 4))),
             ],
         ),
-        ("no fold", polling(3), vec![Event::CaughtUp(whole), bad(StopReason::NoFold)]),
+        (
+            "no fold",
+            polling(3),
+            vec![Event::CaughtUp(whole), bad(StopReason::NoFold)],
+        ),
         (
             "fold, and again",
             polling(3),

@@ -4,8 +4,8 @@
 
 mod feed;
 mod flows;
-//mod model;
-//mod properties;
+mod model;
+mod properties;
 mod script;
 mod table;
 

@@ -94,15 +94,37 @@ fn start_and_load() {
     check(vec![
         row("start", vec![], Event::Start, Action::Load).boots(),
         row("loaded", loading(), loaded(3), catch_up(3)).boots(),
-        row("listed head equal spares the poll", loading(), listed(3, head(3, 1)), FOREVER)
-            .confirms()
-            .in_step(),
-        row("listed head equal, no feed", loading(), listed(3, head(3, 1)), wait(1000))
-            .unfed()
-            .confirms()
-            .in_step(),
-        row("listed head newer", loading(), listed(3, head(4, 1)), catch_up(3)).boots(),
-        row("listed head older", loading(), listed(3, head(2, 1)), catch_up(3)).boots(),
+        row(
+            "listed head equal spares the poll",
+            loading(),
+            listed(3, head(3, 1)),
+            FOREVER,
+        )
+        .confirms()
+        .in_step(),
+        row(
+            "listed head equal, no feed",
+            loading(),
+            listed(3, head(3, 1)),
+            wait(1000),
+        )
+        .unfed()
+        .confirms()
+        .in_step(),
+        row(
+            "listed head newer",
+            loading(),
+            listed(3, head(4, 1)),
+            catch_up(3),
+        )
+        .boots(),
+        row(
+            "listed head older",
+            loading(),
+            listed(3, head(2, 1)),
+            catch_up(3),
+        )
+        .boots(),
         row(
             "listed head of another history",
             loading(),
@@ -162,8 +184,13 @@ fn start_and_load() {
             Action::Load,
         )
         .boots(),
-        row("told before the start", vec![Event::Pause], Event::Start, Action::Load)
-            .is(Health::Paused),
+        row(
+            "told before the start",
+            vec![Event::Pause],
+            Event::Start,
+            Action::Load,
+        )
+        .is(Health::Paused),
     ]);
 }
 
@@ -171,25 +198,69 @@ fn start_and_load() {
 fn polls_and_their_answers() {
     let poll = |answer| Event::CaughtUp(answer);
     check(vec![
-        row("in step", polling(3), poll(empty(Some(head(3, 1)))), FOREVER)
-            .confirms()
-            .in_step(),
-        row("in step, no feed", polling(3), poll(empty(Some(head(3, 1)))), wait(1000))
-            .unfed()
-            .confirms()
-            .in_step(),
-        row("nothing here, nothing there", polling(0), poll(empty(None)), FOREVER)
-            .confirms()
-            .in_step(),
+        row(
+            "in step",
+            polling(3),
+            poll(empty(Some(head(3, 1)))),
+            FOREVER,
+        )
+        .confirms()
+        .in_step(),
+        row(
+            "in step, no feed",
+            polling(3),
+            poll(empty(Some(head(3, 1)))),
+            wait(1000),
+        )
+        .unfed()
+        .confirms()
+        .in_step(),
+        row(
+            "nothing here, nothing there",
+            polling(0),
+            poll(empty(None)),
+            FOREVER,
+        )
+        .confirms()
+        .in_step(),
         row("behind", polling(3), poll(run(head(6, 1), 4)), apply()).boots(),
-        row("behind and cut", polling(3), poll(cut(head(6, 1), 4)), apply()).boots(),
-        row("behind, and nothing comes", polling(3), poll(empty(Some(head(6, 1)))), wait(100))
-            .boots(),
+        row(
+            "behind and cut",
+            polling(3),
+            poll(cut(head(6, 1), 4)),
+            apply(),
+        )
+        .boots(),
+        row(
+            "behind, and nothing comes",
+            polling(3),
+            poll(empty(Some(head(6, 1)))),
+            wait(100),
+        )
+        .boots(),
         row("deferred", polling(3), Event::Deferred, catch_up(3)).boots(),
         row("read failed", polling(3), Event::ReadFailed, wait(100)).boots(),
-        row("unreadable", polling(3), Event::Unreadable(at(4)), wait(100)).is(Health::Quarantined),
-        row("timer after a failed read", backing_off(), Event::Timer, catch_up(3)).boots(),
-        row("poll now after a failed read", backing_off(), Event::PollNow, catch_up(3)).boots(),
+        row(
+            "unreadable",
+            polling(3),
+            Event::Unreadable(at(4)),
+            wait(100),
+        )
+        .is(Health::Quarantined),
+        row(
+            "timer after a failed read",
+            backing_off(),
+            Event::Timer,
+            catch_up(3),
+        )
+        .boots(),
+        row(
+            "poll now after a failed read",
+            backing_off(),
+            Event::PollNow,
+            catch_up(3),
+        )
+        .boots(),
         row(
             "poll now after a failed load",
             then(loading(), [Event::LoadFailed]),
@@ -197,24 +268,55 @@ fn polls_and_their_answers() {
             Action::Load,
         )
         .boots(),
-        row("doubted after a failed read", then(backing_off(), [Event::Doubted]), Event::Timer, Action::Load)
-            .boots(),
-        row("named while backing off", backing_off(), Event::Named(head(9, 9)), Action::Nothing)
-            .boots(),
+        row(
+            "doubted after a failed read",
+            then(backing_off(), [Event::Doubted]),
+            Event::Timer,
+            Action::Load,
+        )
+        .boots(),
+        row(
+            "named while backing off",
+            backing_off(),
+            Event::Named(head(9, 9)),
+            Action::Nothing,
+        )
+        .boots(),
         row("timer at rest", resting(3), Event::Timer, catch_up(3)),
         row("poll now at rest", resting(3), Event::PollNow, catch_up(3)),
         row("doubted at rest", resting(3), Event::Doubted, Action::Load),
-        row("named at rest", resting(3), Event::Named(head(4, 1)), catch_up(3)),
-        row("named with an older head", resting(3), Event::Named(head(2, 1)), catch_up(3)),
-        row("named as known", resting(3), Event::Named(head(3, 1)), Action::Nothing).in_step(),
+        row(
+            "named at rest",
+            resting(3),
+            Event::Named(head(4, 1)),
+            catch_up(3),
+        ),
+        row(
+            "named with an older head",
+            resting(3),
+            Event::Named(head(2, 1)),
+            catch_up(3),
+        ),
+        row(
+            "named as known",
+            resting(3),
+            Event::Named(head(3, 1)),
+            Action::Nothing,
+        )
+        .in_step(),
         row(
             "named with another history",
             resting(3),
             Event::Named(other_history(head(3, 1))),
             catch_up(3),
         ),
-        row("named as known, but not live", ahead(), Event::Named(head(7, 1)), catch_up(7))
-            .is(Health::Ahead),
+        row(
+            "named as known, but not live",
+            ahead(),
+            Event::Named(head(7, 1)),
+            catch_up(7),
+        )
+        .is(Health::Ahead),
         row(
             "named while polling: again",
             then(polling(3), [Event::Named(head(4, 1))]),
@@ -245,16 +347,19 @@ fn polls_and_their_answers() {
         .boots(),
         row(
             "again only once",
-            then(
-                polling(3),
-                [Event::PollNow, poll(empty(Some(head(3, 1))))],
-            ),
+            then(polling(3), [Event::PollNow, poll(empty(Some(head(3, 1))))]),
             poll(empty(Some(head(3, 1)))),
             FOREVER,
         )
         .confirms()
         .in_step(),
-        row("timer while polling", polling(3), Event::Timer, Action::Nothing).boots(),
+        row(
+            "timer while polling",
+            polling(3),
+            Event::Timer,
+            Action::Nothing,
+        )
+        .boots(),
     ]);
 }
 
@@ -268,16 +373,50 @@ fn applies_and_the_delta_rule() {
         row("applied", applying(), result(applied(6, 3, whole)), FOREVER)
             .confirms()
             .in_step(),
-        row("applied, still behind", applying(), result(applied(5, 2, cut)), catch_up(5)).boots(),
-        row("a run that moves nothing", applying(), result(applied(3, 0, cut)), wait(100)).boots(),
-        row("a whole run that leads nowhere", applying(), result(applied(5, 2, whole)), wait(100))
-            .boots(),
-        row("another apply led beyond", applying(), result(applied(7, 0, whole)), catch_up(7))
-            .boots(),
+        row(
+            "applied, still behind",
+            applying(),
+            result(applied(5, 2, cut)),
+            catch_up(5),
+        )
+        .boots(),
+        row(
+            "a run that moves nothing",
+            applying(),
+            result(applied(3, 0, cut)),
+            wait(100),
+        )
+        .boots(),
+        row(
+            "a whole run that leads nowhere",
+            applying(),
+            result(applied(5, 2, whole)),
+            wait(100),
+        )
+        .boots(),
+        row(
+            "another apply led beyond",
+            applying(),
+            result(applied(7, 0, whole)),
+            catch_up(7),
+        )
+        .boots(),
         row("apply failed", applying(), Event::ApplyFailed, wait(100)).boots(),
         row("in doubt", in_doubt(), Event::Timer, Action::Load).boots(),
-        row("poll now in doubt", in_doubt(), Event::PollNow, Action::Load).boots(),
-        row("loaded after doubt", then(in_doubt(), [Event::Timer]), loaded(6), catch_up(6)).boots(),
+        row(
+            "poll now in doubt",
+            in_doubt(),
+            Event::PollNow,
+            Action::Load,
+        )
+        .boots(),
+        row(
+            "loaded after doubt",
+            then(in_doubt(), [Event::Timer]),
+            loaded(6),
+            catch_up(6),
+        )
+        .boots(),
         row(
             "moved",
             applying(),
@@ -299,40 +438,115 @@ fn applies_and_the_delta_rule() {
             FOREVER,
         )
         .is(Health::Foreign),
-        row("gap", applying(), result(stopped(4, 1, 5, StopReason::Gap, whole)), Action::Reread)
-            .boots(),
-        row("fold failed", applying(), result(stopped(4, 1, 5, fold_failed(), whole)), Action::Reread)
-            .boots(),
-        row("no fold", applying(), result(stopped(4, 1, 5, StopReason::NoFold, whole)), wait(100))
-            .is(Health::Quarantined),
-        row("schema", applying(), result(stopped(4, 1, 5, newer_schema(), whole)), wait(100))
-            .is(Health::Quarantined),
-        row("too large", applying(), result(stopped(4, 1, 5, too_large(), whole)), wait(100))
-            .is(Health::Quarantined),
-        row("no base", applying(), result(stopped(4, 1, 5, StopReason::NoBase, whole)), wait(100))
-            .is(Health::Quarantined),
-        row("reread, base below", rereading(), Event::CaughtUp(run(head(6, 1), 1)), rebase(4))
-            .boots(),
-        row("reread, base at the cursor", rereading(), Event::CaughtUp(run(head(6, 4), 4)), rebase(4))
-            .boots(),
-        row("reread, base above", rereading(), Event::CaughtUp(run(head(6, 5), 5)), apply())
-            .boots(),
-        row("reread, in step", rereading(), Event::CaughtUp(empty(Some(head(4, 1)))), FOREVER)
-            .confirms()
-            .in_step(),
-        row("reread, tail lost", rereading(), Event::CaughtUp(run(head(3, 1), 1)), FOREVER)
-            .is(Health::Ahead),
-        row("reread, grain lost", rereading(), Event::CaughtUp(empty(None)), FOREVER)
-            .is(Health::Missing),
-        row("reread, nothing comes", rereading(), Event::CaughtUp(empty(Some(head(6, 1)))), wait(100))
-            .boots(),
+        row(
+            "gap",
+            applying(),
+            result(stopped(4, 1, 5, StopReason::Gap, whole)),
+            Action::Reread,
+        )
+        .boots(),
+        row(
+            "fold failed",
+            applying(),
+            result(stopped(4, 1, 5, fold_failed(), whole)),
+            Action::Reread,
+        )
+        .boots(),
+        row(
+            "no fold",
+            applying(),
+            result(stopped(4, 1, 5, StopReason::NoFold, whole)),
+            wait(100),
+        )
+        .is(Health::Quarantined),
+        row(
+            "schema",
+            applying(),
+            result(stopped(4, 1, 5, newer_schema(), whole)),
+            wait(100),
+        )
+        .is(Health::Quarantined),
+        row(
+            "too large",
+            applying(),
+            result(stopped(4, 1, 5, too_large(), whole)),
+            wait(100),
+        )
+        .is(Health::Quarantined),
+        row(
+            "no base",
+            applying(),
+            result(stopped(4, 1, 5, StopReason::NoBase, whole)),
+            wait(100),
+        )
+        .is(Health::Quarantined),
+        row(
+            "reread, base below",
+            rereading(),
+            Event::CaughtUp(run(head(6, 1), 1)),
+            rebase(4),
+        )
+        .boots(),
+        row(
+            "reread, base at the cursor",
+            rereading(),
+            Event::CaughtUp(run(head(6, 4), 4)),
+            rebase(4),
+        )
+        .boots(),
+        row(
+            "reread, base above",
+            rereading(),
+            Event::CaughtUp(run(head(6, 5), 5)),
+            apply(),
+        )
+        .boots(),
+        row(
+            "reread, in step",
+            rereading(),
+            Event::CaughtUp(empty(Some(head(4, 1)))),
+            FOREVER,
+        )
+        .confirms()
+        .in_step(),
+        row(
+            "reread, tail lost",
+            rereading(),
+            Event::CaughtUp(run(head(3, 1), 1)),
+            FOREVER,
+        )
+        .is(Health::Ahead),
+        row(
+            "reread, grain lost",
+            rereading(),
+            Event::CaughtUp(empty(None)),
+            FOREVER,
+        )
+        .is(Health::Missing),
+        row(
+            "reread, nothing comes",
+            rereading(),
+            Event::CaughtUp(empty(Some(head(6, 1)))),
+            wait(100),
+        )
+        .boots(),
         row("reread deferred", rereading(), Event::Deferred, wait(100)).boots(),
         row("reread failed", rereading(), Event::ReadFailed, wait(100)).boots(),
-        row("reread unreadable", rereading(), Event::Unreadable(at(1)), wait(100))
-            .is(Health::Quarantined),
-        row("rebased", rebasing(), rebased(applied(6, 6, run(head(6, 1), 1))), FOREVER)
-            .confirms()
-            .in_step(),
+        row(
+            "reread unreadable",
+            rereading(),
+            Event::Unreadable(at(1)),
+            wait(100),
+        )
+        .is(Health::Quarantined),
+        row(
+            "rebased",
+            rebasing(),
+            rebased(applied(6, 6, run(head(6, 1), 1))),
+            FOREVER,
+        )
+        .confirms()
+        .in_step(),
         row(
             "rebase fails too: second failure",
             rebasing(),
@@ -362,9 +576,14 @@ fn applies_and_the_delta_rule() {
         )
         .is(Health::Foreign),
         row("rebase lost", rebasing(), Event::ApplyFailed, wait(100)).boots(),
-        row("reapplied", reapplying(), result(applied(6, 2, run(head(6, 5), 5))), FOREVER)
-            .confirms()
-            .in_step(),
+        row(
+            "reapplied",
+            reapplying(),
+            result(applied(6, 2, run(head(6, 5), 5))),
+            FOREVER,
+        )
+        .confirms()
+        .in_step(),
         row(
             "fold fails on the reread run: second failure",
             reapplying(),
@@ -387,13 +606,29 @@ fn standing() {
     let poll = |answer| Event::CaughtUp(answer);
     check(vec![
         row("ahead", polling(7), poll(empty(Some(head(5, 1)))), FOREVER).is(Health::Ahead),
-        row("ahead, no feed", polling(7), poll(empty(Some(head(5, 1)))), wait(1000))
-            .unfed()
-            .is(Health::Ahead),
-        row("diverged", polling(3), poll(empty(Some(other_history(head(3, 1))))), FOREVER)
-            .is(Health::Diverged),
+        row(
+            "ahead, no feed",
+            polling(7),
+            poll(empty(Some(head(5, 1)))),
+            wait(1000),
+        )
+        .unfed()
+        .is(Health::Ahead),
+        row(
+            "diverged",
+            polling(3),
+            poll(empty(Some(other_history(head(3, 1))))),
+            FOREVER,
+        )
+        .is(Health::Diverged),
         row("missing", polling(3), poll(empty(None)), FOREVER).is(Health::Missing),
-        row("foreign answer", polling(3), poll(foreign_answer()), FOREVER).is(Health::Foreign),
+        row(
+            "foreign answer",
+            polling(3),
+            poll(foreign_answer()),
+            FOREVER,
+        )
+        .is(Health::Foreign),
         row(
             "foreign replica at the very head",
             vec![
@@ -420,9 +655,20 @@ fn standing() {
             FOREVER,
         )
         .is(Health::Foreign),
-        row("ahead, and a name", ahead(), Event::Named(head(8, 8)), catch_up(7)).is(Health::Ahead),
-        row("ahead, and a poll", then(ahead(), [Event::Timer]), poll(run(head(8, 8), 8)), apply())
-            .is(Health::Ahead),
+        row(
+            "ahead, and a name",
+            ahead(),
+            Event::Named(head(8, 8)),
+            catch_up(7),
+        )
+        .is(Health::Ahead),
+        row(
+            "ahead, and a poll",
+            then(ahead(), [Event::Timer]),
+            poll(run(head(8, 8), 8)),
+            apply(),
+        )
+        .is(Health::Ahead),
         row(
             "ahead, healed by a higher base",
             then(ahead(), [Event::Timer, poll(run(head(8, 8), 8))]),
@@ -441,13 +687,36 @@ fn quarantine_and_skip() {
         row("timer", quarantined(), Event::Timer, catch_up(4)).is(bad),
         row("poll now", quarantined(), Event::PollNow, catch_up(4)).is(bad),
         row("doubted", quarantined(), Event::Doubted, Action::Load).is(bad),
-        row("named, base below", quarantined(), Event::Named(head(9, 1)), Action::Nothing).is(bad),
-        row("named, base is the bad entry", quarantined(), Event::Named(head(9, 5)), Action::Nothing)
-            .is(bad),
-        row("named, base above", quarantined(), Event::Named(head(6, 6)), catch_up(4)).is(bad),
+        row(
+            "named, base below",
+            quarantined(),
+            Event::Named(head(9, 1)),
+            Action::Nothing,
+        )
+        .is(bad),
+        row(
+            "named, base is the bad entry",
+            quarantined(),
+            Event::Named(head(9, 5)),
+            Action::Nothing,
+        )
+        .is(bad),
+        row(
+            "named, base above",
+            quarantined(),
+            Event::Named(head(6, 6)),
+            catch_up(4),
+        )
+        .is(bad),
         row(
             "healed",
-            then(quarantined(), [Event::Named(head(6, 6)), Event::CaughtUp(run(head(6, 6), 6))]),
+            then(
+                quarantined(),
+                [
+                    Event::Named(head(6, 6)),
+                    Event::CaughtUp(run(head(6, 6), 6)),
+                ],
+            ),
             Event::Applied(applied(6, 1, run(head(6, 6), 6))),
             FOREVER,
         )
@@ -488,18 +757,38 @@ fn quarantine_and_skip() {
             Action::Load,
         )
         .is(bad),
-        row("skip", quarantined(), Event::Skip { expected: at(5) }, catch_up(4))
-            .reply(Reply::Done(at(4)))
-            .is(bad),
-        row("skip another", quarantined(), Event::Skip { expected: at(6) }, Action::Nothing)
-            .refused(Refusal::Moved { found: at(5) })
-            .is(bad),
-        row("skip, and none is bad", resting(3), Event::Skip { expected: at(3) }, Action::Nothing)
-            .refused(Refusal::NotQuarantined)
-            .in_step(),
-        row("skip, but ended", then(quarantined(), [Event::Stop]), Event::Skip { expected: at(5) }, Action::Nothing)
-            .refused(Refusal::Stopping)
-            .is(bad),
+        row(
+            "skip",
+            quarantined(),
+            Event::Skip { expected: at(5) },
+            catch_up(4),
+        )
+        .reply(Reply::Done(at(4)))
+        .is(bad),
+        row(
+            "skip another",
+            quarantined(),
+            Event::Skip { expected: at(6) },
+            Action::Nothing,
+        )
+        .refused(Refusal::Moved { found: at(5) })
+        .is(bad),
+        row(
+            "skip, and none is bad",
+            resting(3),
+            Event::Skip { expected: at(3) },
+            Action::Nothing,
+        )
+        .refused(Refusal::NotQuarantined)
+        .in_step(),
+        row(
+            "skip, but ended",
+            then(quarantined(), [Event::Stop]),
+            Event::Skip { expected: at(5) },
+            Action::Nothing,
+        )
+        .refused(Refusal::Stopping)
+        .is(bad),
         row(
             "skip under the retry",
             retrying(),
@@ -529,7 +818,13 @@ fn quarantine_and_skip() {
             wait(1000),
         )
         .is(bad),
-        row("skipped, a base is named", skipped(), Event::Named(head(7, 7)), catch_up(4)).is(bad),
+        row(
+            "skipped, a base is named",
+            skipped(),
+            Event::Named(head(7, 7)),
+            catch_up(4),
+        )
+        .is(bad),
         row(
             "skipped, a base",
             then(skipped(), [Event::Timer]),
@@ -539,7 +834,10 @@ fn quarantine_and_skip() {
         .is(bad),
         row(
             "skipped, then live at the base",
-            then(skipped(), [Event::Timer, Event::CaughtUp(run(head(7, 7), 7))]),
+            then(
+                skipped(),
+                [Event::Timer, Event::CaughtUp(run(head(7, 7), 7))],
+            ),
             Event::Applied(applied(7, 1, run(head(7, 7), 7))),
             FOREVER,
         )
@@ -576,26 +874,74 @@ fn seek_and_rebase() {
     let whole = run(head(3, 1), 1);
     check(vec![
         row("rebase", resting(3), rebase_at(3), Action::Reread),
-        row("seek", resting(3), seek.clone(), Action::ReadUpTo { to: at(2) }),
+        row(
+            "seek",
+            resting(3),
+            seek.clone(),
+            Action::ReadUpTo { to: at(2) },
+        ),
         row("rebase, moved", resting(3), rebase_at(2), Action::Nothing)
             .refused(Refusal::Moved { found: at(3) })
             .in_step(),
-        row("rebase while backing off", backing_off(), rebase_at(3), Action::Reread).boots(),
-        row("rebase of a quarantined grain", quarantined(), rebase_at(4), Action::Reread)
-            .is(Health::Quarantined),
-        row("rebase in doubt loads first", in_doubt(), rebase_at(6), Action::Load).boots(),
-        row("told in doubt, loaded", then(in_doubt(), [rebase_at(6)]), loaded(6), Action::Reread)
-            .boots(),
-        row("told in doubt, load fails", then(in_doubt(), [rebase_at(6)]), Event::LoadFailed, wait(200))
-            .reply(Reply::Failed)
-            .boots(),
+        row(
+            "rebase while backing off",
+            backing_off(),
+            rebase_at(3),
+            Action::Reread,
+        )
+        .boots(),
+        row(
+            "rebase of a quarantined grain",
+            quarantined(),
+            rebase_at(4),
+            Action::Reread,
+        )
+        .is(Health::Quarantined),
+        row(
+            "rebase in doubt loads first",
+            in_doubt(),
+            rebase_at(6),
+            Action::Load,
+        )
+        .boots(),
+        row(
+            "told in doubt, loaded",
+            then(in_doubt(), [rebase_at(6)]),
+            loaded(6),
+            Action::Reread,
+        )
+        .boots(),
+        row(
+            "told in doubt, load fails",
+            then(in_doubt(), [rebase_at(6)]),
+            Event::LoadFailed,
+            wait(200),
+        )
+        .reply(Reply::Failed)
+        .boots(),
         row("busy", asked(), seek.clone(), Action::Nothing).refused(Refusal::Busy),
-        row("busy, rebasing", asked_rebasing(), seek.clone(), Action::Nothing)
-            .refused(Refusal::Busy),
-        row("busy, waiting", then(polling(3), [rebase_at(3)]), seek.clone(), Action::Nothing)
-            .refused(Refusal::Busy)
-            .boots(),
-        row("told in flight waits", polling(3), rebase_at(3), Action::Nothing).boots(),
+        row(
+            "busy, rebasing",
+            asked_rebasing(),
+            seek.clone(),
+            Action::Nothing,
+        )
+        .refused(Refusal::Busy),
+        row(
+            "busy, waiting",
+            then(polling(3), [rebase_at(3)]),
+            seek.clone(),
+            Action::Nothing,
+        )
+        .refused(Refusal::Busy)
+        .boots(),
+        row(
+            "told in flight waits",
+            polling(3),
+            rebase_at(3),
+            Action::Nothing,
+        )
+        .boots(),
         row(
             "told in flight, then performed",
             then(polling(3), [rebase_at(3)]),
@@ -640,19 +986,51 @@ fn seek_and_rebase() {
             Action::Reread,
         )
         .boots(),
-        row("told before the start", vec![], rebase_at(3), Action::Nothing).boots(),
-        row("told while loading", then(loading(), [rebase_at(3)]), loaded(3), Action::Reread).boots(),
+        row(
+            "told before the start",
+            vec![],
+            rebase_at(3),
+            Action::Nothing,
+        )
+        .boots(),
+        row(
+            "told while loading",
+            then(loading(), [rebase_at(3)]),
+            loaded(3),
+            Action::Reread,
+        )
+        .boots(),
         row("read for it", asked(), Event::CaughtUp(whole), rebase(3)),
-        row("nothing there", asked(), Event::CaughtUp(empty(None)), Action::Load)
-            .refused(Refusal::NothingThere),
-        row("foreign", asked(), Event::CaughtUp(foreign_answer()), Action::Load)
-            .refused(Refusal::Foreign),
+        row(
+            "nothing there",
+            asked(),
+            Event::CaughtUp(empty(None)),
+            Action::Load,
+        )
+        .refused(Refusal::NothingThere),
+        row(
+            "foreign",
+            asked(),
+            Event::CaughtUp(foreign_answer()),
+            Action::Load,
+        )
+        .refused(Refusal::Foreign),
         row("read fails", asked(), Event::ReadFailed, wait(100)).reply(Reply::Failed),
         row("read deferred", asked(), Event::Deferred, wait(100)).reply(Reply::Failed),
-        row("read cannot", asked(), Event::Unreadable(at(1)), Action::Load)
-            .refused(Refusal::NotApplicable { at: at(1) }),
-        row("done", asked_rebasing(), Event::Rebased(applied(3, 3, whole)), Action::Load)
-            .reply(done),
+        row(
+            "read cannot",
+            asked(),
+            Event::Unreadable(at(1)),
+            Action::Load,
+        )
+        .refused(Refusal::NotApplicable { at: at(1) }),
+        row(
+            "done",
+            asked_rebasing(),
+            Event::Rebased(applied(3, 3, whole)),
+            Action::Load,
+        )
+        .reply(done),
         row(
             "moved in the store",
             asked_rebasing(),
@@ -674,19 +1052,32 @@ fn seek_and_rebase() {
             Action::Load,
         )
         .refused(Refusal::NotApplicable { at: at(2) }),
-        row("store fails", asked_rebasing(), Event::ApplyFailed, wait(100)).reply(Reply::Failed),
+        row(
+            "store fails",
+            asked_rebasing(),
+            Event::ApplyFailed,
+            wait(100),
+        )
+        .reply(Reply::Failed),
         row("paused: loads first", paused(), rebase_at(3), Action::Load).is(Health::Paused),
-        row("paused: loaded", then(paused(), [rebase_at(3)]), loaded(3), Action::Reread)
-            .is(Health::Paused),
-        row("paused: moved", then(paused(), [rebase_at(3)]), loaded(4), FOREVER)
-            .refused(Refusal::Moved { found: at(4) })
-            .is(Health::Paused),
+        row(
+            "paused: loaded",
+            then(paused(), [rebase_at(3)]),
+            loaded(3),
+            Action::Reread,
+        )
+        .is(Health::Paused),
+        row(
+            "paused: moved",
+            then(paused(), [rebase_at(3)]),
+            loaded(4),
+            FOREVER,
+        )
+        .refused(Refusal::Moved { found: at(4) })
+        .is(Health::Paused),
         row(
             "paused: done, and paused again",
-            then(
-                paused(),
-                [rebase_at(3), loaded(3), Event::CaughtUp(whole)],
-            ),
+            then(paused(), [rebase_at(3), loaded(3), Event::CaughtUp(whole)]),
             Event::Rebased(applied(3, 3, whole)),
             FOREVER,
         )
@@ -703,9 +1094,14 @@ fn seek_and_rebase() {
         )
         .reply(Reply::Done(at(7)))
         .boots(),
-        row("stopping", then(polling(3), [Event::Stop]), rebase_at(3), Action::Nothing)
-            .refused(Refusal::Stopping)
-            .boots(),
+        row(
+            "stopping",
+            then(polling(3), [Event::Stop]),
+            rebase_at(3),
+            Action::Nothing,
+        )
+        .refused(Refusal::Stopping)
+        .boots(),
         row("stopped", ended(), rebase_at(3), Action::Nothing).refused(Refusal::Stopping),
     ]);
 }
@@ -753,8 +1149,13 @@ fn pause_and_resume() {
             FOREVER,
         )
         .is(Health::Paused),
-        row("a command goes on under a pause", then(asked(), [Event::Pause]), Event::CaughtUp(run(head(3, 1), 1)), rebase(3))
-            .is(Health::Paused),
+        row(
+            "a command goes on under a pause",
+            then(asked(), [Event::Pause]),
+            Event::CaughtUp(run(head(3, 1), 1)),
+            rebase(3),
+        )
+        .is(Health::Paused),
         row(
             "pause and resume in flight",
             then(polling(3), [Event::Pause, Event::Resume]),
@@ -763,12 +1164,41 @@ fn pause_and_resume() {
         )
         .boots(),
         row("resume", paused(), Event::Resume, Action::Load),
-        row("resume, not paused", resting(3), Event::Resume, Action::Nothing).in_step(),
-        row("timer while paused", paused(), Event::Timer, Action::Nothing).is(Health::Paused),
-        row("poll now while paused", paused(), Event::PollNow, Action::Nothing).is(Health::Paused),
-        row("named while paused", paused(), Event::Named(head(9, 9)), Action::Nothing)
-            .is(Health::Paused),
-        row("doubted while paused", paused(), Event::Doubted, Action::Nothing).is(Health::Paused),
+        row(
+            "resume, not paused",
+            resting(3),
+            Event::Resume,
+            Action::Nothing,
+        )
+        .in_step(),
+        row(
+            "timer while paused",
+            paused(),
+            Event::Timer,
+            Action::Nothing,
+        )
+        .is(Health::Paused),
+        row(
+            "poll now while paused",
+            paused(),
+            Event::PollNow,
+            Action::Nothing,
+        )
+        .is(Health::Paused),
+        row(
+            "named while paused",
+            paused(),
+            Event::Named(head(9, 9)),
+            Action::Nothing,
+        )
+        .is(Health::Paused),
+        row(
+            "doubted while paused",
+            paused(),
+            Event::Doubted,
+            Action::Nothing,
+        )
+        .is(Health::Paused),
     ]);
 }
 
@@ -786,7 +1216,11 @@ fn stop_waits_for_the_operation_in_flight() {
         ("ended", ended()),
     ] {
         let (mut actor, _) = after(true, &script);
-        assert_eq!(actor.on(NOW, &Event::Stop).action, Action::Stopped, "{name}");
+        assert_eq!(
+            actor.on(NOW, &Event::Stop).action,
+            Action::Stopped,
+            "{name}"
+        );
         assert!(!actor.is_in_step(), "{name}");
     }
     let whole = run(head(6, 1), 4);
@@ -794,26 +1228,57 @@ fn stop_waits_for_the_operation_in_flight() {
         ("loading", loading(), loaded(3)),
         ("load fails", loading(), Event::LoadFailed),
         ("polling, behind", polling(3), Event::CaughtUp(whole)),
-        ("polling, in step", polling(3), Event::CaughtUp(empty(Some(head(3, 1))))),
-        ("polling, nothing comes", polling(3), Event::CaughtUp(empty(Some(head(6, 1))))),
+        (
+            "polling, in step",
+            polling(3),
+            Event::CaughtUp(empty(Some(head(3, 1)))),
+        ),
+        (
+            "polling, nothing comes",
+            polling(3),
+            Event::CaughtUp(empty(Some(head(6, 1)))),
+        ),
         ("deferred", polling(3), Event::Deferred),
         ("read fails", polling(3), Event::ReadFailed),
         ("unreadable", polling(3), Event::Unreadable(at(4))),
         ("applying", applying(), Event::Applied(applied(6, 3, whole))),
-        ("applying, behind", applying(), Event::Applied(applied(5, 2, cut(head(6, 1), 4)))),
+        (
+            "applying, behind",
+            applying(),
+            Event::Applied(applied(5, 2, cut(head(6, 1), 4))),
+        ),
         ("applying, gap", applying(), Event::Applied(gap)),
         ("apply fails", applying(), Event::ApplyFailed),
-        ("rereading", rereading(), Event::CaughtUp(run(head(6, 1), 1))),
-        ("rebasing", rebasing(), Event::Rebased(applied(6, 6, run(head(6, 1), 1)))),
+        (
+            "rereading",
+            rereading(),
+            Event::CaughtUp(run(head(6, 1), 1)),
+        ),
+        (
+            "rebasing",
+            rebasing(),
+            Event::Rebased(applied(6, 6, run(head(6, 1), 1))),
+        ),
         ("asked", asked(), Event::CaughtUp(run(head(3, 1), 1))),
-        ("asked, rebasing", asked_rebasing(), Event::Rebased(applied(3, 3, run(head(3, 1), 1)))),
+        (
+            "asked, rebasing",
+            asked_rebasing(),
+            Event::Rebased(applied(3, 3, run(head(3, 1), 1))),
+        ),
     ] {
         let (mut actor, last) = after(true, &stops(script));
         assert_eq!(last.unwrap().action, Action::Nothing, "{name}: waits");
-        assert_eq!(actor.on(NOW, &answer).action, Action::Stopped, "{name}: ends");
+        assert_eq!(
+            actor.on(NOW, &answer).action,
+            Action::Stopped,
+            "{name}: ends"
+        );
     }
     // A command that never began, one that was cut off, and one that was done.
-    let (mut actor, _) = after(true, &then(polling(3), [Event::Rebase { expected: at(3) }, Event::Stop]));
+    let (mut actor, _) = after(
+        true,
+        &then(polling(3), [Event::Rebase { expected: at(3) }, Event::Stop]),
+    );
     let step = actor.on(NOW, &Event::ReadFailed);
     assert_eq!(step.reply, Some(Reply::Refused(Refusal::Stopping)));
     let (mut actor, _) = after(true, &stops(asked()));
@@ -825,7 +1290,10 @@ fn stop_waits_for_the_operation_in_flight() {
     // A command told before the start ends with it.
     let (mut actor, _) = after(true, &[Event::Rebase { expected: at(0) }]);
     let step = actor.on(NOW, &Event::Stop);
-    assert_eq!((step.action, step.reply), (Action::Stopped, Some(Reply::Refused(Refusal::Stopping))));
+    assert_eq!(
+        (step.action, step.reply),
+        (Action::Stopped, Some(Reply::Refused(Refusal::Stopping)))
+    );
 }
 
 /// The answers that each situation waits for; any other changes nothing.
