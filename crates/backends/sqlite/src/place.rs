@@ -20,6 +20,9 @@ use crate::schema::Layout;
 const CHECKPOINT_PAGES: i64 = 4096;
 /// What the WAL file is cut to after a peak: 64 MiB.
 const WAL_BYTES: i64 = 64 << 20;
+/// What a writing connection keeps of the file in memory, in KiB: 16 MiB, so that a transaction of
+/// many grains is not written out before its end. Readers keep SQLite's 2 MiB.
+const CACHE_KIB: i64 = 16 << 10;
 /// Statements that a connection keeps prepared; more than this crate has.
 const STATEMENTS: usize = 48;
 
@@ -247,7 +250,11 @@ impl Place {
         conn.pragma_update(None, "mmap_size", 0)?;
         conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         conn.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
-        conn.pragma_update(None, "query_only", role == Role::Read)?;
+        if role == Role::Read {
+            conn.pragma_update(None, "query_only", true)?;
+        } else {
+            conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        }
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(())
     }
