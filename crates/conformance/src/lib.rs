@@ -61,6 +61,7 @@ mod factory;
 mod feed;
 mod log;
 mod macros;
+mod once;
 mod pen;
 mod sight;
 mod store;

@@ -95,7 +95,24 @@ macro_rules! __log_list {
 macro_rules! __feed_list {
     ($with:ident $($args:tt)*) => {
         $crate::$with! { [$($args)*]
-
+            f1_every_moved_grain_is_named
+            f1_heads_in_a_page_are_the_logs
+            f1_a_filter_leaves_out_none_of_its_own
+            f1_a_claim_moves_nothing
+            f1_nothing_is_left_out_while_many_write
+            f1_nothing_of_a_type_is_left_out_while_many_write
+            f2_next_is_of_the_pages_snapshot
+            f2_what_comes_later_is_after_next
+            f2_the_end_is_complete
+            f3_a_wider_filter_is_expired
+            f3_another_identity_is_expired
+            f3_beyond_the_end_is_expired
+            f3_start_list_changes_miss_nothing
+            f4_any_limit_gets_to_the_end
+            f5_a_wait_ends_at_once_if_something_is_there
+            f5_a_wait_ends_at_its_deadline
+            f5_an_append_wakes_a_waiter
+            f5_a_dropped_wait_loses_nothing
         }
     };
 }

@@ -1,1 +1,12 @@
 //! The tests of clauses F1 to F5.
+
+mod names;
+mod pages;
+mod positions;
+mod reader;
+mod waits;
+
+pub(crate) use names::*;
+pub(crate) use pages::*;
+pub(crate) use positions::*;
+pub(crate) use waits::*;
