@@ -1,0 +1,231 @@
+//! What comes back: answers of log and store, told to the actors that they concern.
+
+use std::sync::atomic::Ordering;
+
+use gleaner_actor::{Answer, Applied, Event, Place};
+use gleaner_core::{CatchUp, Caught, Entry, Error, ErrorKind, LogId, Mark, Outcome};
+
+use super::grains::Cargo;
+use super::ops::{RunInfo, Whole};
+use super::reach::Side;
+use super::{Driver, lines};
+use crate::clock::Reading;
+
+impl Driver {
+    pub(super) fn loaded(
+        &mut self,
+        slots: Vec<u32>,
+        result: Result<(LogId, Vec<Mark>), (Side, Error)>,
+    ) {
+        self.queues.loading = self.queues.loading.saturating_sub(1);
+        let mut marks = match result {
+            Ok((bound, marks)) => {
+                self.reach.answered(Side::Store);
+                self.bound.get_or_insert(bound);
+                marks.into_iter()
+            }
+            Err((side, error)) => {
+                self.reach.failed(side, &error);
+                Vec::new().into_iter()
+            }
+        };
+        for number in slots {
+            let Some(mark) = marks.next() else {
+                self.tell(number, &Event::LoadFailed);
+                continue;
+            };
+            let place = self.place(&mark);
+            let extra = self
+                .slots
+                .get_mut(number)
+                .and_then(|slot| slot.extra.as_mut());
+            let listed = extra.and_then(|extra| extra.listed.take());
+            let cargo = Cargo {
+                t0: listed.map(|(_, t0)| t0),
+                ..Cargo::default()
+            };
+            let listed = listed.map(|(head, _)| head);
+            self.tell_with(number, &Event::Loaded { place, listed }, cargo);
+        }
+    }
+
+    pub(super) fn caught_up(
+        &mut self,
+        slots: Vec<u32>,
+        t0: Reading,
+        result: Result<CatchUp, Error>,
+    ) {
+        self.queues.reading = self.queues.reading.saturating_sub(1);
+        let (log, grains) = match result {
+            Ok(answer) => (answer.identity.log, answer.grains),
+            Err(error) => {
+                self.reach.failed(Side::Log, &error);
+                for number in slots {
+                    self.tell(number, &Event::ReadFailed);
+                }
+                return;
+            }
+        };
+        self.reach.answered(Side::Log);
+        let foreign = self.is_foreign(&log);
+        let mut grains = grains.into_iter();
+        for number in slots {
+            match grains.next() {
+                Some(Caught::Run(run)) => {
+                    let answer = Answer {
+                        head: run.head,
+                        first: run.entries.first().map(Entry::cursor),
+                        complete: run.complete,
+                        foreign,
+                    };
+                    self.brought(number, t0, log.clone(), run.entries, answer);
+                }
+                Some(Caught::Deferred) => self.tell(number, &Event::Deferred),
+                Some(Caught::Failed(error)) => self.unreadable(number, &error),
+                None => self.tell(number, &Event::ReadFailed),
+            }
+        }
+    }
+
+    pub(super) fn reread(&mut self, number: u32, t0: Reading, result: Result<Whole, Error>) {
+        self.queues.reading = self.queues.reading.saturating_sub(1);
+        match result {
+            Ok(Whole { log, head, entries }) => {
+                self.reach.answered(Side::Log);
+                let foreign = self.is_foreign(&log);
+                let first = entries.first().map(Entry::cursor);
+                let answer = Answer {
+                    head,
+                    first,
+                    complete: true,
+                    foreign,
+                };
+                self.brought(number, t0, log, entries, answer);
+            }
+            Err(error) => self.unreadable(number, &error),
+        }
+    }
+
+    fn brought(
+        &mut self,
+        number: u32,
+        t0: Reading,
+        log: LogId,
+        entries: Vec<Entry>,
+        answer: Answer,
+    ) {
+        self.shared
+            .counts
+            .entries_read
+            .fetch_add(entries.len() as u64, Ordering::Relaxed);
+        let cargo = Cargo {
+            t0: Some(t0),
+            run: Some((log, entries, answer)),
+            why: None,
+        };
+        self.tell_with(number, &Event::CaughtUp(answer), cargo);
+    }
+
+    /// The log answered, and this grain could not be read.
+    fn unreadable(&mut self, number: u32, error: &Error) {
+        if !matches!(error.kind(), ErrorKind::Permanent | ErrorKind::Invalid) {
+            self.tell(number, &Event::ReadFailed);
+            return;
+        }
+        let at = error
+            .cursor()
+            .or_else(|| self.slots.get(number).map(|slot| slot.actor.cursor()));
+        let cargo = Cargo {
+            why: Some(error.to_string()),
+            ..Cargo::default()
+        };
+        self.tell_with(number, &Event::Unreadable(at.unwrap_or_default()), cargo);
+    }
+
+    pub(super) fn applied(&mut self, runs: Vec<RunInfo>, result: Result<Vec<Outcome>, Error>) {
+        self.queues.applying = self.queues.applying.saturating_sub(1);
+        let mut outcomes = match result {
+            Ok(outcomes) => {
+                self.reach.answered(Side::Store);
+                outcomes.into_iter()
+            }
+            Err(error) => {
+                self.reach.failed(Side::Store, &error);
+                Vec::new().into_iter()
+            }
+        };
+        for run in runs {
+            match outcomes.next() {
+                Some(outcome) => self.landed(&run, outcome, Event::Applied),
+                None => self.tell(run.slot, &Event::ApplyFailed),
+            }
+        }
+    }
+
+    pub(super) fn rebased(&mut self, run: &RunInfo, result: Result<Outcome, Error>) {
+        match result {
+            Ok(outcome) => {
+                self.reach.answered(Side::Store);
+                if outcome.stop.is_none()
+                    && outcome.mark.cursor < run.before
+                    && let Some(slot) = self.slots.get(run.slot)
+                {
+                    lines::lowered(&slot.grain, run.before, outcome.mark.cursor);
+                }
+                self.landed(run, outcome, Event::Rebased);
+            }
+            Err(error) => {
+                self.reach.failed(Side::Store, &error);
+                self.tell(run.slot, &Event::ApplyFailed);
+            }
+        }
+    }
+
+    fn landed(&mut self, run: &RunInfo, outcome: Outcome, event: impl Fn(Applied) -> Event) {
+        let place = self.place(&outcome.mark);
+        let moved = outcome.applied > 0;
+        let why = outcome
+            .stop
+            .as_ref()
+            .map(|stop| format!("{}: {}", stop.at, stop.why));
+        let applied = Applied {
+            place,
+            applied: outcome.applied,
+            stop: outcome.stop.map(|stop| (stop.at, stop.why)),
+            answer: run.answer,
+        };
+        self.shared
+            .counts
+            .entries_applied
+            .fetch_add(applied.applied as u64, Ordering::Relaxed);
+        let cargo = Cargo {
+            t0: Some(run.t0),
+            run: None,
+            why,
+        };
+        let grain = self.grain(run.slot).filter(|_| moved);
+        self.tell_with(run.slot, &event(applied), cargo);
+        if let Some(grain) = grain {
+            self.shared.moved(&grain, place.cursor);
+        }
+    }
+
+    fn place(&self, mark: &Mark) -> Place {
+        let foreign = mark
+            .log
+            .as_ref()
+            .is_some_and(|log| Some(log) != self.bound.as_ref());
+        Place::of(mark, foreign)
+    }
+
+    /// Whether an answer of this log is of another than the store belongs to.
+    pub(super) fn is_foreign(&mut self, log: &LogId) -> bool {
+        match &self.bound {
+            Some(bound) => {
+                self.reach.identity(log, bound);
+                log != bound
+            }
+            None => false,
+        }
+    }
+}

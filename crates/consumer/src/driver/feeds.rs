@@ -1,0 +1,386 @@
+//! What the driver does for the readers of feeds.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gleaner_actor::{Event, FeedAction, FeedEvent, FeedReader, Health, Jitter};
+use gleaner_core::{
+    Changes, Error, ErrorKind, Filter, GrainId, HeadPage, LogId, Position, ReplicationLog,
+};
+use tokio::sync::{Notify, oneshot};
+
+use super::ops::{self, Done, FeedDone, RebindReply};
+use super::reach::Side;
+use super::{Driver, lines};
+use crate::cell::Confirmed;
+use crate::clock::Reading;
+use crate::follower::FollowError;
+use crate::settings::LONGEST_WAIT;
+
+/// One filter that is followed, and where its feed is read.
+pub(super) struct Feed {
+    pub(super) filter: Filter,
+    /// Whether new grains that it names are followed.
+    pub(super) discover: bool,
+    pub(super) reader: FeedReader,
+    /// Up to when the feed confirms the grains that rest in step.
+    pub(super) confirmed: Arc<Confirmed>,
+    /// Up to when every grain of the filter has been named.
+    pub(super) told_all: Option<Reading>,
+    position: Option<Position>,
+    after: Option<GrainId>,
+    listing_since: Option<Reading>,
+    /// Whose operations count: those of a reader that was replaced do not.
+    serial: u32,
+    /// Ends a wait or backoff early.
+    wake: Arc<Notify>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Feed {
+    /// Ends the reader; what is in flight for it is void.
+    pub(super) fn end(&mut self) {
+        self.serial = self.serial.wrapping_add(1);
+        self.waiting.clear();
+    }
+}
+
+impl Driver {
+    /// The feed that covers a grain followed by name; none if the log has no feed.
+    pub(super) fn feed_for(&mut self, grain: &GrainId) -> Option<usize> {
+        if !self.has_feed() {
+            return None;
+        }
+        let known = self
+            .feeds
+            .iter()
+            .position(|feed| feed.filter.includes(grain));
+        Some(known.unwrap_or_else(|| {
+            let feed = self.new_feed(Filter::grain_type(grain.grain_type()), false);
+            self.feed_event(feed, FeedEvent::Start);
+            feed
+        }))
+    }
+
+    pub(super) fn follow_all(&mut self, filter: Filter, reply: oneshot::Sender<()>) {
+        let known = self.feeds.iter().position(|feed| feed.filter == filter);
+        let index = known.unwrap_or_else(|| self.new_feed(filter, true));
+        let (policy, jitter, has_feed) = (self.policy.clone(), self.feed_jitter(), self.has_feed());
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        if known.is_some() && feed.discover {
+            if feed.reader.has_listed() {
+                let _ = reply.send(());
+            } else {
+                feed.waiting.push(reply);
+            }
+            return;
+        }
+        feed.waiting.push(reply);
+        feed.discover = true;
+        // A feed that served grains by name alone begins anew: its heads were never listed.
+        feed.serial = feed.serial.wrapping_add(1);
+        feed.reader = FeedReader::new(policy, jitter, has_feed);
+        self.feed_event(index, FeedEvent::Start);
+    }
+
+    fn has_feed(&self) -> bool {
+        self.settings.feed && self.log.feed().is_some()
+    }
+
+    fn feed_jitter(&self) -> Jitter {
+        Jitter::new(self.settings.seed ^ 0x5eed_feed)
+    }
+
+    fn new_feed(&mut self, filter: Filter, discover: bool) -> usize {
+        let reader = FeedReader::new(self.policy.clone(), self.feed_jitter(), self.has_feed());
+        self.feeds.push(Feed {
+            filter,
+            discover,
+            reader,
+            confirmed: Arc::new(Confirmed::never()),
+            told_all: None,
+            position: None,
+            after: None,
+            listing_since: None,
+            serial: 0,
+            wake: Arc::new(Notify::new()),
+            waiting: Vec::new(),
+        });
+        self.feeds.len() - 1
+    }
+
+    /// Reads every feed, and polls every grain that none covers, out of turn. A feed that is being
+    /// read keeps the wake-up for its next wait, so that a read is sent after this call.
+    pub(super) fn poll_all_now(&mut self) {
+        for feed in &self.feeds {
+            feed.wake.notify_one();
+        }
+        for slot in self.slots.all() {
+            if self.slots.get(slot).is_some_and(|slot| slot.feed.is_none()) {
+                self.tell(slot, &Event::PollNow);
+            }
+        }
+    }
+
+    fn feed_event(&mut self, index: usize, event: FeedEvent) {
+        let now = self.now();
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        let action = feed.reader.on(now, event);
+        let (serial, filter) = (feed.serial, feed.filter.clone());
+        let (log, store, bound) = (self.log.clone(), self.store.clone(), self.bound.clone());
+        let limit = self.settings.names_per_page;
+        let t0 = self.shared.clock.read();
+        match action {
+            FeedAction::Nothing | FeedAction::Stopped => {}
+            FeedAction::Start => self.feed_op(index, serial, t0, async move {
+                let started = async {
+                    let bound = ops::bind(&*log, &*store, bound).await?;
+                    let feed = log.feed().ok_or_else(|| (Side::Log, no_feed()))?;
+                    let position = feed
+                        .start(&filter)
+                        .await
+                        .map_err(|error| (Side::Log, error))?;
+                    Ok((bound, position))
+                };
+                FeedDone::Started(started.await)
+            }),
+            // Grains that are followed by name are asked for by name.
+            FeedAction::List if !feed.discover => {
+                self.feed_event(index, FeedEvent::Listed { more: false });
+            }
+            FeedAction::List | FeedAction::ListNext => {
+                if action == FeedAction::List {
+                    feed.after = None;
+                    feed.listing_since = Some(t0);
+                }
+                let after = feed.after.clone();
+                self.feed_op(index, serial, t0, async move {
+                    FeedDone::Listed(log.list_heads(&filter, after.as_ref(), limit).await)
+                });
+            }
+            FeedAction::Read => {
+                let Some(position) = feed.position.clone() else {
+                    return self.feed_event(index, FeedEvent::Expired);
+                };
+                self.feed_op(index, serial, t0, async move {
+                    FeedDone::Page(read(&*log, &position, &filter, limit).await)
+                });
+            }
+            FeedAction::Wait { until } => {
+                let wait = until.since(now).min(LONGEST_WAIT);
+                let position = feed.position.clone().filter(|_| self.settings.hints);
+                let wake = feed.wake.clone();
+                self.feed_op(index, serial, t0, async move {
+                    let hinted = async {
+                        match (&position, log.feed()) {
+                            (Some(position), Some(feed)) => feed.wait(position, wait).await,
+                            _ => tokio::time::sleep(wait).await,
+                        }
+                    };
+                    tokio::select! {
+                        () = hinted => {}
+                        () = wake.notified() => {}
+                    }
+                    FeedDone::Woken
+                });
+            }
+            FeedAction::BackOff { until } => {
+                let wait = until.since(now).min(LONGEST_WAIT);
+                let wake = feed.wake.clone();
+                self.feed_op(index, serial, t0, async move {
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = wake.notified() => {}
+                    }
+                    FeedDone::Woken
+                });
+            }
+        }
+    }
+
+    fn feed_op(
+        &mut self,
+        feed: usize,
+        serial: u32,
+        t0: Reading,
+        op: impl Future<Output = FeedDone> + Send + 'static,
+    ) {
+        self.ops.push(Box::pin(async move {
+            Done::Feed {
+                feed,
+                serial,
+                t0,
+                outcome: op.await,
+            }
+        }));
+    }
+
+    pub(super) fn feed_done(&mut self, index: usize, serial: u32, t0: Reading, outcome: FeedDone) {
+        if self
+            .feeds
+            .get(index)
+            .is_none_or(|feed| feed.serial != serial)
+        {
+            return;
+        }
+        let event = match outcome {
+            FeedDone::Started(Ok((bound, position))) => {
+                self.reach.answered(Side::Log);
+                self.started(index, bound, position);
+                FeedEvent::Started
+            }
+            FeedDone::Started(Err((side, error))) => {
+                self.reach.failed(side, &error);
+                FeedEvent::Failed
+            }
+            FeedDone::Listed(Ok(page)) => {
+                self.reach.answered(Side::Log);
+                self.listed(index, t0, page)
+            }
+            FeedDone::Page(Ok(changes)) => {
+                self.reach.answered(Side::Log);
+                let complete = changes.complete;
+                self.named(index, t0, changes);
+                FeedEvent::Page { complete }
+            }
+            FeedDone::Listed(Err(error)) | FeedDone::Page(Err(error)) => {
+                if error.kind() == ErrorKind::Expired {
+                    tracing::info!(%error, "the feed's position has expired; listing again");
+                    FeedEvent::Expired
+                } else {
+                    self.reach.failed(Side::Log, &error);
+                    FeedEvent::Failed
+                }
+            }
+            FeedDone::Woken => FeedEvent::Woken,
+        };
+        self.feed_event(index, event);
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        if feed.reader.has_listed() {
+            for reply in feed.waiting.drain(..) {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    /// There is a position to read on from. What moved before it was taken is not named by it: every
+    /// grain that was asked for before then is asked for again.
+    fn started(&mut self, index: usize, bound: LogId, position: Position) {
+        self.bound.get_or_insert(bound);
+        self.is_foreign(&position.identity().log.clone());
+        if let Some(feed) = self.feeds.get_mut(index) {
+            feed.position = Some(position);
+        }
+        for slot in self.slots.all() {
+            if self
+                .slots
+                .get(slot)
+                .is_some_and(|slot| slot.feed == Some(index))
+            {
+                self.tell(slot, &Event::Doubted);
+            }
+        }
+    }
+
+    fn listed(&mut self, index: usize, t0: Reading, page: HeadPage) -> FeedEvent {
+        self.shared.counts.pages.fetch_add(1, Ordering::Relaxed);
+        let covered = self.has_feed().then_some(index);
+        // A head of another log than the store's says nothing of a replica.
+        let foreign = self.bound.is_none() || self.is_foreign(&page.identity.log);
+        for (grain, head) in page.heads {
+            if let Some(followed) = self.shared.find(&grain) {
+                self.tell(followed.slot, &Event::Named(head));
+            } else if !self.excluded.contains(&grain) {
+                self.register(grain, covered, (!foreign).then_some((head, t0)));
+            }
+        }
+        let more = page.next.is_some();
+        if let Some(feed) = self.feeds.get_mut(index) {
+            feed.after = page.next;
+            if !more {
+                feed.told_all = feed.listing_since;
+            }
+        }
+        FeedEvent::Listed { more }
+    }
+
+    /// A page of changes: every name reaches its actor, which marks what it says of no more, before
+    /// the page's T0 is published for the others (C3, C5).
+    fn named(&mut self, index: usize, t0: Reading, changes: Changes) {
+        self.shared.counts.pages.fetch_add(1, Ordering::Relaxed);
+        let discover = self.feeds.get(index).is_some_and(|feed| feed.discover);
+        for moved in changes.moved {
+            if let Some(followed) = self.shared.find(&moved.grain) {
+                self.tell(followed.slot, &Event::Named(moved.head));
+            } else if discover && !self.excluded.contains(&moved.grain) {
+                self.register(moved.grain, Some(index), None);
+            }
+        }
+        let confirms = self.log.confirms() && changes.complete;
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        feed.position = Some(changes.next);
+        if confirms {
+            let t0 = t0.minus(changes.age);
+            feed.confirmed.raise(t0);
+            feed.told_all = Some(t0);
+            self.shared.confirmed();
+        }
+    }
+
+    pub(super) fn rebind(&mut self, reply: RebindReply) {
+        let (log, store) = (self.log.clone(), self.store.clone());
+        self.ops
+            .push(ops::rebind(log, store, self.bound.clone(), reply));
+    }
+
+    /// The store belongs to the followed log now: every grain is loaded again, and the replicas that
+    /// are foreign to it are told to rebase.
+    pub(super) fn rebound(&mut self, result: Result<LogId, Error>, reply: RebindReply) {
+        let log = match result {
+            Ok(log) => log,
+            Err(error) => {
+                let _ = reply.send(Err(FollowError::Failed(error)));
+                return;
+            }
+        };
+        lines::rebound(&log);
+        self.is_foreign(&log);
+        self.bound = Some(log);
+        let mut replies = Vec::new();
+        for number in self.slots.all() {
+            let Some(slot) = self.slots.get(number) else {
+                continue;
+            };
+            let (health, cursor) = (slot.actor.health(), slot.actor.cursor());
+            self.tell(number, &Event::Doubted);
+            if health == Health::Foreign && cursor != gleaner_core::Cursor::ZERO {
+                let (asker, answer) = oneshot::channel();
+                self.decide(number, &Event::Rebase { expected: cursor }, asker);
+                replies.push(answer);
+            }
+        }
+        let _ = reply.send(Ok(replies));
+    }
+}
+
+async fn read(
+    log: &dyn ReplicationLog,
+    position: &Position,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Changes, Error> {
+    let feed = log.feed().ok_or_else(no_feed)?;
+    feed.changes(position, filter, limit).await
+}
+
+fn no_feed() -> Error {
+    Error::transient("follower", "the log has no feed any more")
+}

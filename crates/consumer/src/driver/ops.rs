@@ -1,0 +1,290 @@
+//! The operations: each a future that calls log or store, and what it brings back.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use gleaner_actor::Answer;
+use gleaner_core::{
+    Advance, Binding, Budget, CatchUp, Caught, Changes, Cursor, Entry, Error, ErrorKind, GrainId,
+    Head, HeadPage, LogId, Mark, Outcome, Position, ReplicaStore, ReplicationLog,
+};
+use tokio::sync::oneshot;
+
+use super::Replies;
+use super::reach::Side;
+use crate::clock::Reading;
+use crate::follower::FollowError;
+
+/// An operation has ended.
+pub(super) enum Done {
+    Loaded {
+        slots: Vec<u32>,
+        result: Result<(LogId, Vec<Mark>), (Side, Error)>,
+    },
+    CaughtUp {
+        slots: Vec<u32>,
+        t0: Reading,
+        result: Result<CatchUp, Error>,
+    },
+    Reread {
+        slot: u32,
+        t0: Reading,
+        result: Result<Whole, Error>,
+    },
+    Applied {
+        runs: Vec<RunInfo>,
+        result: Result<Vec<Outcome>, Error>,
+    },
+    Rebased {
+        run: RunInfo,
+        result: Result<Outcome, Error>,
+    },
+    Feed {
+        feed: usize,
+        serial: u32,
+        t0: Reading,
+        outcome: FeedDone,
+    },
+    Rebound {
+        result: Result<LogId, Error>,
+        reply: RebindReply,
+    },
+}
+
+pub(super) type RebindReply = oneshot::Sender<Result<Replies, FollowError>>;
+
+/// What a feed's operation brought.
+pub(super) enum FeedDone {
+    Started(Result<(LogId, Position), (Side, Error)>),
+    Listed(Result<HeadPage, Error>),
+    Page(Result<Changes, Error>),
+    Woken,
+}
+
+/// A grain's base..head, or its history up to a cursor, in one piece.
+pub(super) struct Whole {
+    pub(super) log: LogId,
+    pub(super) head: Option<Head>,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What is remembered of a run while the store has it.
+pub(super) struct RunInfo {
+    pub(super) slot: u32,
+    pub(super) before: Cursor,
+    pub(super) answer: Answer,
+    pub(super) t0: Reading,
+}
+
+/// A run that waits for the store.
+pub(super) struct Pending {
+    pub(super) info: RunInfo,
+    pub(super) log: LogId,
+    pub(super) advance: Advance,
+}
+
+type Op = BoxFuture<'static, Done>;
+
+/// Binds the store if nobody has yet, then asks where replicas stand.
+pub(super) fn load(
+    log: Arc<dyn ReplicationLog>,
+    store: Arc<dyn ReplicaStore>,
+    bound: Option<LogId>,
+    slots: Vec<u32>,
+    grains: Vec<GrainId>,
+) -> Op {
+    Box::pin(async move {
+        let result = async {
+            let bound = bind(&*log, &*store, bound).await?;
+            let marks = store
+                .cursor(&grains)
+                .await
+                .map_err(|error| (Side::Store, error))?;
+            Ok((bound, marks))
+        }
+        .await;
+        Done::Loaded { slots, result }
+    })
+}
+
+/// The log that the store belongs to; the followed one if it belonged to none.
+pub(super) async fn bind(
+    log: &dyn ReplicationLog,
+    store: &dyn ReplicaStore,
+    known: Option<LogId>,
+) -> Result<LogId, (Side, Error)> {
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let followed = log
+        .identity()
+        .await
+        .map_err(|error| (Side::Log, error))?
+        .log;
+    match store
+        .bind(&followed, None)
+        .await
+        .map_err(|error| (Side::Store, error))?
+    {
+        Binding::Bound => Ok(followed),
+        Binding::Foreign { log } => Ok(log),
+    }
+}
+
+/// Binds the store to the followed log in place of another.
+pub(super) fn rebind(
+    log: Arc<dyn ReplicationLog>,
+    store: Arc<dyn ReplicaStore>,
+    bound: Option<LogId>,
+    reply: RebindReply,
+) -> Op {
+    Box::pin(async move {
+        let result = async {
+            let followed = log.identity().await?.log;
+            match store.bind(&followed, bound.as_ref()).await? {
+                Binding::Bound => Ok(followed),
+                Binding::Foreign { log } => Err(Error::transient(
+                    "follower",
+                    format!("the store was bound to {log} meanwhile"),
+                )),
+            }
+        }
+        .await;
+        Done::Rebound { result, reply }
+    })
+}
+
+pub(super) fn catch_up(
+    log: Arc<dyn ReplicationLog>,
+    budget: Budget,
+    t0: Reading,
+    slots: Vec<u32>,
+    wants: Vec<(GrainId, Cursor)>,
+) -> Op {
+    Box::pin(async move {
+        let result = log.catch_up(&wants, budget).await;
+        Done::CaughtUp { slots, t0, result }
+    })
+}
+
+/// Base..head of one grain whole, in as many reads as the budget asks for. All of it is held at once:
+/// it takes a replica's place as one step. What a log keeps behind a base bounds it.
+pub(super) fn reread(
+    log: Arc<dyn ReplicationLog>,
+    budget: Budget,
+    t0: Reading,
+    slot: u32,
+    grain: GrainId,
+) -> Op {
+    Box::pin(async move {
+        let result = base_to_head(&*log, budget, &grain).await;
+        Done::Reread { slot, t0, result }
+    })
+}
+
+async fn base_to_head(
+    log: &dyn ReplicationLog,
+    budget: Budget,
+    grain: &GrainId,
+) -> Result<Whole, Error> {
+    let mut cursor = Cursor::ZERO;
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut from: Option<LogId> = None;
+    loop {
+        let answer = log.catch_up(&[(grain.clone(), cursor)], budget).await?;
+        let log_id = answer.identity.log;
+        if from.as_ref().is_some_and(|from| *from != log_id) {
+            return Err(Error::transient("follower", "the log changed under the read").of(grain));
+        }
+        from = Some(log_id.clone());
+        match answer.grains.into_iter().next() {
+            Some(Caught::Run(run)) => {
+                // A newer base makes what was gathered before it needless.
+                if run
+                    .entries
+                    .first()
+                    .is_some_and(|entry| entry.kind().is_base())
+                {
+                    entries.clear();
+                }
+                let moved = run.entries.last().map(Entry::cursor);
+                entries.extend(run.entries);
+                if run.complete {
+                    return Ok(Whole {
+                        log: log_id,
+                        head: run.head,
+                        entries,
+                    });
+                }
+                let Some(moved) = moved else {
+                    return Err(
+                        Error::transient("follower", "an answer that leads nowhere").of(grain)
+                    );
+                };
+                cursor = moved;
+            }
+            Some(Caught::Deferred) => {}
+            Some(Caught::Failed(error)) => return Err(error),
+            None => return Err(Error::transient("follower", "no answer for the grain").of(grain)),
+        }
+    }
+}
+
+/// A grain's history from the newest base at or below `to`, up to `to`.
+pub(super) fn read_up_to(
+    log: Arc<dyn ReplicationLog>,
+    budget: Budget,
+    t0: Reading,
+    slot: u32,
+    grain: GrainId,
+    to: Cursor,
+) -> Op {
+    Box::pin(async move {
+        let result = base_up_to(&*log, budget, &grain, to).await;
+        Done::Reread { slot, t0, result }
+    })
+}
+
+async fn base_up_to(
+    log: &dyn ReplicationLog,
+    budget: Budget,
+    grain: &GrainId,
+    to: Cursor,
+) -> Result<Whole, Error> {
+    let identity = log.identity().await?;
+    let mut cursor = Cursor::ZERO;
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let page = match log.read_from(grain, cursor, budget).await {
+            // Cut off behind the reader: begin again at what is left.
+            Err(error) if matches!(error.kind(), ErrorKind::Truncated { .. }) => {
+                entries.clear();
+                cursor = Cursor::ZERO;
+                continue;
+            }
+            page => page?,
+        };
+        let last = page.entries.last().map(Entry::cursor);
+        for entry in page.entries {
+            if entry.cursor() > to {
+                break;
+            }
+            if entry.kind().is_base() {
+                entries.clear();
+            }
+            entries.push(entry);
+        }
+        match last {
+            Some(last) if page.more && last < to => cursor = last,
+            _ => break,
+        }
+    }
+    if log.identity().await? != identity {
+        return Err(Error::transient("follower", "the log changed under the read").of(grain));
+    }
+    Ok(Whole {
+        log: identity.log,
+        head: None,
+        entries,
+    })
+}

@@ -1,0 +1,33 @@
+//! [`Timers`]: when which actor is due.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use gleaner_actor::Moment;
+
+/// A queue of deadlines, one timer for the whole driver. A deadline that is set again stays in the
+/// queue and is void when it comes: its setting is not the slot's any more.
+#[derive(Default)]
+pub(super) struct Timers {
+    queue: BinaryHeap<Reverse<(Moment, u32, u32)>>,
+}
+
+impl Timers {
+    pub(super) fn set(&mut self, due: Moment, slot: u32, setting: u32) {
+        self.queue.push(Reverse((due, slot, setting)));
+    }
+
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.queue.peek().map(|Reverse((due, ..))| *due)
+    }
+
+    /// A slot whose deadline has come, and its setting.
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<(u32, u32)> {
+        if self.next()? > now {
+            return None;
+        }
+        self.queue
+            .pop()
+            .map(|Reverse((_, slot, setting))| (slot, setting))
+    }
+}

@@ -1,0 +1,220 @@
+//! [`Reader`] and [`GrainReader`]: reads that go straight to the store, past the actors.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use gleaner_core::{Bincode, Codec, GrainId, Raw, Replica, ReplicaCell, ReplicaStore};
+use tokio::time::Instant;
+
+use crate::cell::GrainCell;
+use crate::read::{Answer, ReadError, ReadOptions, Stamp};
+use crate::shared::Shared;
+use crate::watch::GrainWatch;
+
+/// Reads the replicas of one follower as values of type `T`. Cheap to clone; outlives the follower,
+/// whose replicas then only grow older.
+pub struct Reader<T, C = Bincode> {
+    shared: Arc<Shared>,
+    store: Arc<dyn ReplicaStore>,
+    codec: Arc<C>,
+    state: PhantomData<fn() -> T>,
+}
+
+impl<T, C> Clone for Reader<T, C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            store: self.store.clone(),
+            codec: self.codec.clone(),
+            state: PhantomData,
+        }
+    }
+}
+
+impl<T, C> fmt::Debug for Reader<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`Reader`] of bytes as they are.
+pub type RawReader = Reader<bytes::Bytes, Raw>;
+
+impl<T, C: Codec<T>> Reader<T, C> {
+    pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn ReplicaStore>, codec: C) -> Self {
+        Self {
+            shared,
+            store,
+            codec: Arc::new(codec),
+            state: PhantomData,
+        }
+    }
+
+    /// The answer of this moment. Synchronous; for replicas in memory.
+    ///
+    /// # Contract
+    /// C1 to C6: the age is never smaller than the truth; the state is whole and of the cursor that it
+    /// is stamped with.
+    ///
+    /// # Errors
+    /// [`ReadError`], but never `Deadline` or `Store`.
+    ///
+    /// # Cost
+    /// Two map look-ups and a decode; no lock that a writer holds across more than a pointer's swap.
+    pub fn get(&self, grain: &GrainId, options: ReadOptions) -> Result<Answer<T>, ReadError> {
+        let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        let standing = followed.cell.standing();
+        let replica = self.peek(grain)?;
+        let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
+        self.decode(stamp, replica)
+    }
+
+    /// The first answer that is what was asked for, waiting for it as long as the options say. Reads
+    /// replicas that are not in memory, too.
+    ///
+    /// # Contract
+    /// As [`Self::get`]. A write that was acknowledged is seen by a read that asks for its cursor once
+    /// it has come here, however it comes.
+    ///
+    /// # Errors
+    /// [`ReadError`]; `Deadline` when the time is up, saying what stood in the way.
+    ///
+    /// # Cancel safety
+    /// Reads only.
+    pub async fn get_when(
+        &self,
+        grain: &GrainId,
+        options: ReadOptions,
+    ) -> Result<Answer<T>, ReadError> {
+        let began = Instant::now();
+        // Subscribed before the first look, so that nothing falls between a look and the wait for it.
+        let mut watch = GrainWatch::new(self.shared.clone(), grain.clone());
+        let mut confirmations = self.shared.confirmations();
+        loop {
+            let refused = match self.look(grain, options).await {
+                Err(refused) if refused.may_pass() && !options.patience().is_zero() => refused,
+                answer => return answer,
+            };
+            let left = options.patience().saturating_sub(began.elapsed());
+            let changed = async {
+                tokio::select! {
+                    open = watch.changed() => open,
+                    open = confirmations.changed() => open.is_ok(),
+                }
+            };
+            if !tokio::time::timeout(left, changed).await.unwrap_or(false) {
+                return Err(ReadError::Deadline {
+                    waited: options.patience(),
+                    last: Box::new(refused),
+                });
+            }
+        }
+    }
+
+    /// A reader of one grain that spares the look-ups.
+    ///
+    /// # Errors
+    /// `NotFollowed`.
+    pub fn handle(&self, grain: &GrainId) -> Result<GrainReader<T, C>, ReadError> {
+        let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        Ok(self.clone().bound_to(grain.clone(), followed.cell))
+    }
+
+    pub(crate) fn bound_to(self, grain: GrainId, cell: Arc<GrainCell>) -> GrainReader<T, C> {
+        let replica = self.store.handle(&grain);
+        GrainReader {
+            reader: self,
+            grain,
+            cell,
+            replica,
+        }
+    }
+
+    async fn look(&self, grain: &GrainId, options: ReadOptions) -> Result<Answer<T>, ReadError> {
+        let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        let standing = followed.cell.standing();
+        let replica = if self.store.is_resident() {
+            self.store.peek(grain)
+        } else {
+            self.store.get(grain).await.map_err(ReadError::Store)?
+        };
+        let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
+        self.decode(stamp, replica)
+    }
+
+    fn peek(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>, ReadError> {
+        match self.store.peek(grain) {
+            None if !self.store.is_resident() => Err(ReadError::NotResident),
+            found => Ok(found),
+        }
+    }
+
+    fn decode(&self, stamp: Stamp, replica: Option<Arc<Replica>>) -> Result<Answer<T>, ReadError> {
+        let Some(replica) = replica else {
+            return Err(stamp.absent());
+        };
+        let Some(state) = &replica.state else {
+            return Err(stamp.absent());
+        };
+        let state =
+            self.codec
+                .decode(state, replica.schema)
+                .map_err(|error| ReadError::Decode {
+                    cursor: replica.cursor,
+                    error,
+                })?;
+        Ok(stamp.on(state))
+    }
+}
+
+/// Reads one grain's replica without a map in between. Survives an unfollow and a new follow.
+pub struct GrainReader<T, C = Bincode> {
+    reader: Reader<T, C>,
+    grain: GrainId,
+    cell: Arc<GrainCell>,
+    /// None if the store keeps replicas elsewhere than in memory.
+    replica: Option<Arc<dyn ReplicaCell>>,
+}
+
+impl<T, C> fmt::Debug for GrainReader<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrainReader")
+            .field("grain", &self.grain)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T, C: Codec<T>> GrainReader<T, C> {
+    /// The grain.
+    pub fn grain(&self) -> &GrainId {
+        &self.grain
+    }
+
+    /// As [`Reader::get`].
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub fn get(&self, options: ReadOptions) -> Result<Answer<T>, ReadError> {
+        let standing = self.cell.standing();
+        let Some(place) = self.replica.as_ref().filter(|_| !standing.gone) else {
+            return self.reader.get(&self.grain, options);
+        };
+        let replica = place.load();
+        let stamp = options.admit(standing, replica.as_deref(), &*self.reader.shared.clock)?;
+        self.reader.decode(stamp, replica)
+    }
+
+    /// As [`Reader::get_when`].
+    ///
+    /// # Errors
+    /// As [`Reader::get_when`].
+    ///
+    /// # Cancel safety
+    /// Reads only.
+    pub async fn get_when(&self, options: ReadOptions) -> Result<Answer<T>, ReadError> {
+        self.reader.get_when(&self.grain, options).await
+    }
+}

@@ -1,0 +1,114 @@
+//! [`Settings`]: what a follower may be told, with defaults that say why.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gleaner_actor::Policy;
+use gleaner_core::Budget;
+
+use crate::clock::{Clock, SystemClock};
+
+/// How a follower polls, reads and waits. The builders have a setter for each.
+///
+/// | Setting | Default | Why |
+/// |---|---|---|
+/// | poll interval | 1 s | "near real time" when no hint comes; one query for all grains with a feed |
+/// | jitter | 10 % | spreads followers that started together within ten intervals |
+/// | backoff | 100 ms to 30 s, doubling | a restarted server is found soon, a dead one left in peace |
+/// | hints | on | a change is seen in milliseconds instead of an interval |
+/// | grains per read | 1,000 | a few milliseconds of work for every backend |
+/// | budget of a read | 4,096 entries, 16 MiB | bounds the memory of an answer; one entry always fits |
+/// | reads in flight | 4 | keeps a log busy over a network without flooding it |
+/// | names per page | 4,096 | a page of a feed or listing, some hundred kilobytes |
+#[derive(Clone)]
+pub struct Settings {
+    pub(crate) policy: Policy,
+    pub(crate) hints: bool,
+    pub(crate) feed: bool,
+    pub(crate) grains_per_read: usize,
+    pub(crate) budget: Budget,
+    pub(crate) reads_in_flight: usize,
+    pub(crate) names_per_page: usize,
+    pub(crate) seed: u32,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            hints: true,
+            feed: true,
+            grains_per_read: 1_000,
+            budget: Budget::new(4_096, 16 << 20),
+            reads_in_flight: 4,
+            names_per_page: 4_096,
+            seed: 0,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("policy", &self.policy)
+            .field("hints", &self.hints)
+            .field("feed", &self.feed)
+            .field("grains_per_read", &self.grains_per_read)
+            .field("budget", &self.budget)
+            .field("reads_in_flight", &self.reads_in_flight)
+            .field("names_per_page", &self.names_per_page)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The setters that both builders share.
+macro_rules! setters {
+    () => {
+        /// Sets the time between polls; at least 1 ms. It bounds how stale a replica can get while the
+        /// log answers. Default 1 s.
+        pub fn poll_interval(mut self, interval: std::time::Duration) -> Self {
+            self.settings.policy = self.settings.policy.with_poll_interval(interval);
+            self
+        }
+
+        /// Sets by how large a part, 0.0 to 1.0, each wait is varied up or down. Default 0.1.
+        pub fn jitter(mut self, part: f64) -> Self {
+            self.settings.policy = self.settings.policy.with_jitter(part);
+            self
+        }
+
+        /// Sets the first and the longest wait after failures in a row. Default 100 ms and 30 s.
+        pub fn backoff(mut self, min: std::time::Duration, max: std::time::Duration) -> Self {
+            self.settings.policy = self.settings.policy.with_backoff(min, max);
+            self
+        }
+
+        /// Sets how much one read may bring back. Default 4,096 entries and 16 MiB of payload.
+        pub fn read_budget(mut self, budget: gleaner_core::Budget) -> Self {
+            self.settings.budget = budget;
+            self
+        }
+
+        /// Sets the seed of the jitter, for runs that repeat. Default 0, mixed with each grain.
+        pub fn seed(mut self, seed: u32) -> Self {
+            self.settings.seed = seed;
+            self
+        }
+
+        /// Sets the clocks that ages are counted on. Default: the machine's.
+        pub fn clock(mut self, clock: std::sync::Arc<dyn crate::Clock>) -> Self {
+            self.settings.clock = clock;
+            self
+        }
+    };
+}
+
+pub(crate) use setters;
+
+/// How long the longest single wait of a driver may be: one that is due later is set again. Keeps far
+/// deadlines within what a timer can hold.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);

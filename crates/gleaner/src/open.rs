@@ -1,0 +1,170 @@
+//! [`open`] and [`open_store`]: backends by URL.
+
+use std::sync::Arc;
+
+use gleaner_core::{Error, Fold, ReplicaStore, ReplicationLog};
+
+/// Why a URL could not be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Not a URL of a backend: `scheme:rest`.
+    #[error("{url:?} is not of the form scheme:rest, such as sqlite:grains.db")]
+    NotAUrl {
+        /// What was given.
+        url: String,
+    },
+    /// A scheme that no backend built in has.
+    #[error("no backend built in opens {scheme:?} as {what}; built in: {built_in}")]
+    UnknownScheme {
+        /// The scheme.
+        scheme: String,
+        /// A log or a store.
+        what: &'static str,
+        /// What is built in.
+        built_in: &'static str,
+    },
+    /// The URL lacks something, or has something that its backend does not take.
+    #[error("{url:?}: {why}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// The backend could not open it.
+    #[error(transparent)]
+    Backend(#[from] Error),
+}
+
+/// The schemes that this build opens.
+const BUILT_IN: &str = match (cfg!(feature = "memory"), cfg!(feature = "sqlite")) {
+    (true, true) => "memory, sqlite",
+    (true, false) => "memory",
+    (false, true) => "sqlite",
+    (false, false) => "none",
+};
+
+/// Opens a log by URL.
+///
+/// | URL | Log |
+/// |---|---|
+/// | `memory:` | a new, empty one in this process, gone with its last handle |
+/// | `sqlite:PATH` | the file at that path, created if it is missing; shared by processes |
+///
+/// # Errors
+/// [`OpenError`]: the URL, the scheme, or the backend, which names the path.
+pub async fn open(url: &str) -> Result<Arc<dyn ReplicationLog>, OpenError> {
+    match split(url)? {
+        #[cfg(feature = "memory")]
+        ("memory", rest) => {
+            nothing_after(url, rest)?;
+            Ok(Arc::new(gleaner_memory::MemoryLog::new()))
+        }
+        #[cfg(feature = "sqlite")]
+        ("sqlite", path) => {
+            some_path(url, path)?;
+            Ok(Arc::new(gleaner_sqlite::SqliteLog::open(path).await?))
+        }
+        (scheme, _) => Err(unknown(scheme, "a log")),
+    }
+}
+
+/// Opens a replica store by URL, with the fold that Deltas need if grains publish any.
+///
+/// | URL | Store |
+/// |---|---|
+/// | `memory:` | a new, empty one in this process |
+/// | `sqlite:PATH` | the file at that path, created if it is missing; a restart goes on from it |
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_store(
+    url: &str,
+    fold: Option<Arc<dyn Fold>>,
+) -> Result<Arc<dyn ReplicaStore>, OpenError> {
+    match split(url)? {
+        #[cfg(feature = "memory")]
+        ("memory", rest) => {
+            nothing_after(url, rest)?;
+            let store = gleaner_memory::MemoryReplicaStore::new();
+            Ok(Arc::new(match fold {
+                Some(fold) => store.with_fold(fold),
+                None => store,
+            }))
+        }
+        #[cfg(feature = "sqlite")]
+        ("sqlite", path) => {
+            some_path(url, path)?;
+            Ok(Arc::new(
+                gleaner_sqlite::SqliteReplicaStore::open(path, fold).await?,
+            ))
+        }
+        (scheme, _) => Err(unknown(scheme, "a store")),
+    }
+}
+
+fn split(url: &str) -> Result<(&str, &str), OpenError> {
+    url.split_once(':')
+        .filter(|(scheme, _)| !scheme.is_empty())
+        .ok_or_else(|| OpenError::NotAUrl {
+            url: url.to_owned(),
+        })
+}
+
+fn unknown(scheme: &str, what: &'static str) -> OpenError {
+    OpenError::UnknownScheme {
+        scheme: scheme.to_owned(),
+        what,
+        built_in: BUILT_IN,
+    }
+}
+
+#[cfg(feature = "memory")]
+fn nothing_after(url: &str, rest: &str) -> Result<(), OpenError> {
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(OpenError::BadUrl {
+            url: url.to_owned(),
+            why: "nothing follows memory:",
+        })
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn some_path(url: &str, path: &str) -> Result<(), OpenError> {
+    if path.is_empty() {
+        Err(OpenError::BadUrl {
+            url: url.to_owned(),
+            why: "a path follows sqlite:",
+        })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bad_urls_are_named() {
+        let refused = |url: &'static str| async move {
+            match open(url).await {
+                Ok(_) => panic!("{url} opened"),
+                Err(error) => error.to_string(),
+            }
+        };
+        assert!(refused("grains.db").await.contains("grains.db"));
+        assert!(refused(":x").await.contains("scheme:rest"));
+        assert!(refused("tape:reel").await.contains("memory, sqlite"));
+        assert!(refused("memory:x").await.contains("nothing follows"));
+        assert!(refused("sqlite:").await.contains("a path follows"));
+        assert!(
+            refused("sqlite:/nowhere/at/all.db")
+                .await
+                .contains("/nowhere/at/all.db")
+        );
+    }
+}
