@@ -34,6 +34,7 @@ fn after(has_feed: bool, script: &[FeedEvent]) -> FeedReader {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a row per arrow")]
 fn every_arrow() {
     let rows: &[(&str, &[FeedEvent], FeedEvent, FeedAction, bool)] = &[
         ("start", &[], Start, FeedAction::Start, false),

@@ -129,8 +129,10 @@ impl World {
             flaw,
         });
         self.next_digest += 1;
-        let head = self.head().unwrap();
-        self.tell(&Event::Named(head));
+        let head = self.head();
+        self.tell(&Event::Named(
+            head.unwrap_or_else(|| panic!("just written")),
+        ));
     }
 
     pub(crate) fn lose_tail(&mut self, entries: usize) {
@@ -289,7 +291,8 @@ impl World {
         let below = self.log.iter().copied().filter(|entry| entry.cursor <= to);
         let below: Vec<Entry> = below.collect();
         let base = below.iter().rposition(|entry| entry.prev.is_none());
-        (base.map_or(Vec::new(), |base| below[base..].to_vec()), true)
+        let run = base.map_or(Vec::new(), |base| below.into_iter().skip(base).collect());
+        (run, true)
     }
 
     fn caught(&mut self, (run, complete): (Vec<Entry>, bool)) -> Event {
@@ -339,7 +342,7 @@ impl World {
             place: self.place(),
             applied,
             stop,
-            answer: self.answer.unwrap(),
+            answer: self.answer.unwrap_or_else(|| panic!("a run and no answer")),
         }
     }
 
