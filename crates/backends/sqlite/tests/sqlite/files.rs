@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gleaner_core::{Budget, Cursor, ErrorKind, ReplicationLog};
-use gleaner_sqlite::SqliteLog;
+use gleaner_sqlite::{SqliteLog, SqliteReplicaStore};
 use rusqlite::Connection;
 
 use crate::{full, grain};
@@ -190,4 +190,19 @@ async fn a_damaged_entry_fails_its_grain_alone_and_what_precedes_it_is_read() {
         .read_from(&grain("a"), Cursor::new(1, 1), Budget::UNBOUNDED)
         .await;
     assert_eq!(behind.unwrap_err().kind(), ErrorKind::Permanent);
+}
+
+#[tokio::test]
+async fn a_replica_store_is_no_log_and_a_log_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, store) = (folder.path().join("log.db"), folder.path().join("store.db"));
+    drop(SqliteReplicaStore::open(&store, None).await.unwrap());
+    refusal(&store).await;
+    drop(SqliteLog::open(&log).await.unwrap());
+    let error = SqliteReplicaStore::open(&log, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+    assert!(
+        error.to_string().contains("no gleaner replica store"),
+        "{error}"
+    );
 }

@@ -1,5 +1,6 @@
 //! What only this backend promises: its files, and several logs on one of them.
 
+mod conformance;
 mod files;
 mod replaced;
 mod sharing;
