@@ -1,0 +1,62 @@
+//! Where a log or a store lies, as its URL says; and what `--fresh` deletes.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::Result;
+
+/// Whether it is seen by one process alone.
+pub(crate) fn is_memory(url: &str) -> bool {
+    url.starts_with("memory:")
+}
+
+/// The URL of a file in a folder.
+///
+/// # Errors
+/// If the folder's name is no UTF-8.
+pub(crate) fn sqlite_in(folder: &Path, file: &str) -> Result<String> {
+    let path = folder.join(file);
+    match path.to_str() {
+        Some(path) => Ok(format!("sqlite:{path}")),
+        None => Err(format!("the folder {} is no UTF-8", folder.display()).into()),
+    }
+}
+
+/// Refuses `--fresh` for what is no file.
+///
+/// # Errors
+/// For every scheme but `sqlite:`.
+pub(crate) fn check_fresh(url: &str) -> Result<()> {
+    file_of(url).map(drop)
+}
+
+/// Deletes the file behind a `sqlite:` URL, and those that `SQLite` keeps beside it.
+///
+/// # Errors
+/// For every other scheme; if a file is there and cannot be deleted.
+pub(crate) fn delete(url: &str) -> Result<()> {
+    let file = file_of(url)?;
+    for end in ["", "-wal", "-shm", "-journal"] {
+        let mut name: OsString = file.as_os_str().to_owned();
+        name.push(end);
+        match fs::remove_file(&name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(
+                    format!("cannot delete {}: {error}", Path::new(&name).display()).into(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn file_of(url: &str) -> Result<&Path> {
+    match url.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(Path::new(path)),
+        _ => Err(format!("--fresh deletes the files of sqlite:PATH only, not {url}").into()),
+    }
+}
