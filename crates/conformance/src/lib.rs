@@ -2,11 +2,12 @@
 //!
 //! Write a factory, name it in a macro, and `cargo test` says clause by clause what your log, feed or
 //! store keeps. Every test opens a backend of its own on a runtime of its own and is named after the
-//! clause that it tests: `l3_grains_are_independent`, `s4_...`.
+//! clause that it tests: `l3_grains_are_independent`, `s3_a_misfit_is_a_gap_and_changes_nothing`.
 //!
 //! ```
 //! # // The tests themselves run under `cargo test`; here the factory and the macros are compiled.
 //! use gleaner_conformance::{LogFactory, NotApplicable, StoreFactory};
+//! use gleaner_core::Fold;
 //! use gleaner_memory::{MemoryLog, MemoryReplicaStore};
 //! use std::sync::Arc;
 //!
@@ -28,11 +29,32 @@
 //!     }
 //! }
 //!
+//! impl StoreFactory for Mine {
+//!     type Guard = ();
+//!     type Store = MemoryReplicaStore;
+//!
+//!     async fn open(&self, fold: Option<Arc<dyn Fold>>) -> ((), MemoryReplicaStore) {
+//!         let store = MemoryReplicaStore::new();
+//!         ((), fold.map_or(store.clone(), |fold| store.with_fold(fold)))
+//!     }
+//!
+//!     fn not_applicable(&self) -> NotApplicable {
+//!         &[
+//!             ("s5_reopened_store_holds_what_it_answered", "a store in memory ends with its process"),
+//!             ("s8_reopened_store_refuses_late_applies", "a store in memory ends with its process"),
+//!             ("s9_reopened_store_remembers_its_log", "a store in memory ends with its process"),
+//!         ]
+//!     }
+//! }
+//!
 //! mod log {
 //!     gleaner_conformance::log_conformance!(super::Mine);
 //! }
 //! mod feed {
 //!     gleaner_conformance::feed_conformance!(super::Mine);
+//! }
+//! mod store {
+//!     gleaner_conformance::store_conformance!(super::Mine);
 //! }
 //! # fn main() {
 //! # for clause in gleaner_conformance::log_clauses::<Mine>() {

@@ -123,7 +123,46 @@ macro_rules! __feed_list {
 macro_rules! __store_list {
     ($with:ident $($args:tt)*) => {
         $crate::$with! { [$($args)*]
-
+            s1_a_row_is_that_of_its_last_entry
+            s1_a_stopped_run_ends_at_an_entry
+            s1_long_runs_are_folded_whole
+            s1_random_runs_agree_with_the_rule
+            s2_entries_at_or_below_change_nothing
+            s2_nothing_older_overwrites
+            s3_a_misfit_is_a_gap_and_changes_nothing
+            s3_fitting_is_checked_when_written
+            s3_without_a_fold_a_delta_stops
+            s4_readers_see_one_moment
+            s4_readers_see_one_moment_through_rebases
+            s4_listings_are_in_byte_order
+            s4_listings_go_on_after_any_id
+            s4_marks_are_in_the_order_asked_for
+            s4_a_handle_lasts
+            s5_a_dropped_call_is_before_or_after
+            s5_reopened_store_holds_what_it_answered
+            s6_only_what_was_named_is_removed
+            s6_a_whole_state_replaces_everything
+            s6_a_tombstone_keeps_the_cursor
+            s7_trouble_touches_no_neighbour
+            s7_a_failed_fold_keeps_the_last_state
+            s7_an_oversized_state_is_refused
+            s7_a_newer_schema_stops_the_run
+            s7_outcomes_are_in_the_order_of_the_runs
+            s8_a_rebase_compares_and_sets
+            s8_a_rebase_may_be_the_first
+            s8_a_rebase_is_whole_or_nothing
+            s8_a_late_apply_changes_nothing
+            s8_a_late_first_apply_brings_nothing_back
+            s8_generations_only_rise
+            s8_an_unknown_generation_is_refused
+            s8_a_remove_compares
+            s8_one_of_many_racing_rebases_wins
+            s8_reopened_store_refuses_late_applies
+            s9_a_store_is_bound_to_one_log
+            s9_a_foreign_run_changes_nothing
+            s9_a_replica_changes_its_log_by_rebase_alone
+            s9_a_foreign_replica_can_be_removed
+            s9_reopened_store_remembers_its_log
         }
     };
 }
