@@ -17,7 +17,10 @@ use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply
 /// One event in, one step out, whatever the order of events. At most one operation is in flight: an
 /// event that answers an operation which is not in flight changes nothing. The replica is in step when
 /// cursor and digest equal the head's of an answer to a request; only then does a step confirm, and
-/// only then is [`Self::is_in_step`] true, which lets a feed page confirm too (C2 to C4).
+/// only then is [`Self::is_in_step`] true, which lets a feed page confirm too (C2 to C4). After an
+/// operation a stop comes first, then a command, then a pause; only then the next operation. Failures
+/// in a row double the wait until the replica moves or the log says how it stands, so that nothing
+/// that goes on failing, in log or store, is tried in a hot loop.
 ///
 /// 80 bytes and no heap of its own but for a command that waits, so that a million are no burden.
 #[derive(Debug, Clone)]

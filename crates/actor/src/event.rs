@@ -12,7 +12,8 @@ pub enum Event {
     Loaded {
         /// Where it stands.
         place: Place,
-        /// Its head in a listing that was sent before the load.
+        /// Its head in a listing of the log that the store is bound to; whatever named the grain after
+        /// that listing must have been told too. The listing's moment is then the one that confirms.
         listed: Option<Head>,
     },
     /// The store could not say.
@@ -22,7 +23,8 @@ pub enum Event {
     Timer,
     /// A feed page or listing names the grain with this head.
     Named(Head),
-    /// Everything that was known of the log is in doubt (an expired position, another log): load, then look again.
+    /// Everything that was known of the log is in doubt (an expired position, another log): load, then
+    /// look again.
     Doubted,
     /// The log answered `catch_up`.
     CaughtUp(Answer),
@@ -38,7 +40,7 @@ pub enum Event {
     Rebased(Applied),
     /// The store failed, or its answer was lost: unknown what it did.
     ApplyFailed,
-    /// Told to stop polling, serve on, and confirm nothing.
+    /// Told to stop polling after the operation in flight, serve on, and confirm nothing.
     Pause,
     /// Told to go on.
     Resume,
@@ -61,7 +63,7 @@ pub enum Event {
         /// The replica's cursor that the operator saw.
         expected: Cursor,
     },
-    /// Told to end, after the operation in flight.
+    /// Told to end, after the operation in flight and without beginning another (T1).
     Stop,
 }
 
