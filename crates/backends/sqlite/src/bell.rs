@@ -188,7 +188,7 @@ impl Eye {
     /// Whether anything has changed.
     fn look(&mut self) -> Result<bool> {
         self.looks = self.looks.wrapping_add(1);
-        let ask = self.version.is_none() || self.looks % STAT_EVERY == 0;
+        let ask = self.version.is_none() || self.looks.is_multiple_of(STAT_EVERY);
         let link = match self.link.take() {
             Some(link) if !ask || self.place.is_current(link.file)? => link,
             _ => {

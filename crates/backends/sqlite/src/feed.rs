@@ -10,10 +10,16 @@ use rusqlite::Connection;
 use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
 use crate::log::SqliteLog;
-use crate::rows::{self, HEAD};
+use crate::rows::{self, head_columns};
 
 /// How many rows of other types a filtered page looks at before it hands back what it has.
 const SCAN: usize = 4096;
+
+const MOVED: &str = concat!(
+    "SELECT pos, grain_type, grain_key, ",
+    head_columns!(),
+    " FROM grain WHERE pos > ?1 ORDER BY pos"
+);
 
 #[async_trait]
 impl ChangeFeed for SqliteLog {
@@ -60,9 +66,7 @@ fn changes(
     } else {
         limit
     };
-    let mut select = conn.prepare_cached(&format!(
-        "SELECT pos, grain_type, grain_key, {HEAD} FROM grain WHERE pos > ?1 ORDER BY pos"
-    ))?;
+    let mut select = conn.prepare_cached(MOVED)?;
     let mut rows = select.query([rows::stored(after)])?;
     let (mut moved, mut seen, mut reached) = (Vec::new(), 0, after);
     let complete = loop {

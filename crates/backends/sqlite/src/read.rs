@@ -8,7 +8,30 @@ use rusqlite::{Connection, Rows, params};
 
 use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
-use crate::rows::{self, ENTRY, GrainRow, HEAD};
+use crate::rows::{self, GrainRow, entry_columns, head_columns};
+
+const LIST: &str = concat!(
+    "SELECT grain_type, grain_key, ",
+    head_columns!(),
+    " FROM grain WHERE (grain_type, grain_key) > (?1, ?2) AND head_epoch IS NOT NULL \
+     ORDER BY grain_type, grain_key LIMIT ?3"
+);
+const LIST_OF_TYPE: &str = concat!(
+    "SELECT grain_type, grain_key, ",
+    head_columns!(),
+    " FROM grain WHERE grain_type = ?1 AND grain_key > ?2 AND head_epoch IS NOT NULL \
+     ORDER BY grain_key LIMIT ?3"
+);
+const ENTRIES_AFTER: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM entry WHERE grain = ?1 AND (epoch, sequence) > (?2, ?3) ORDER BY epoch, sequence"
+);
+const NEWEST_ENTRY: &str = concat!(
+    "SELECT ",
+    entry_columns!(),
+    " FROM entry WHERE pos = ?1 AND grain = ?2"
+);
 
 /// The heads of grains, in the order asked for.
 pub(crate) fn heads(conn: &Connection, grains: &[GrainId]) -> Result<Vec<Option<Head>>, Fault> {
@@ -29,7 +52,7 @@ pub(crate) fn list_heads(
     let (identity, _) = rows::read_meta(conn, file)?;
     let limit = limit.max(1);
     // One more than asked for says whether there is a next page.
-    let rows_wanted = i64::try_from(limit).unwrap_or(i64::MAX - 1) + 1;
+    let rows_wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     let (after_type, after_key) = after.map_or((&[][..], &[][..]), |grain| {
         (grain.grain_type().as_bytes(), grain.grain_key().as_bytes())
     });
@@ -48,37 +71,16 @@ pub(crate) fn list_heads(
         }
         Ok(())
     };
-    match filter.only_type() {
-        Some(name) => {
-            let name = name.as_bytes();
-            // Strictly after a grain of another type: all of this type, or none.
-            let from = match after_type.cmp(name) {
-                _ if after.is_none() => &[][..],
-                std::cmp::Ordering::Less => &[][..],
-                std::cmp::Ordering::Equal => after_key,
-                std::cmp::Ordering::Greater => {
-                    return Ok(HeadPage {
-                        identity,
-                        heads,
-                        next,
-                    });
-                }
-            };
-            let mut select = conn.prepare_cached(&format!(
-                "SELECT grain_type, grain_key, {HEAD} FROM grain \
-                 WHERE grain_type = ?1 AND grain_key > ?2 AND head_epoch IS NOT NULL \
-                 ORDER BY grain_key LIMIT ?3"
-            ))?;
+    if let Some(name) = filter.only_type().map(str::as_bytes) {
+        // Strictly after a grain of another type: all of this type, or none.
+        if after_type <= name {
+            let from = if after_type == name { after_key } else { &[] };
+            let mut select = conn.prepare_cached(LIST_OF_TYPE)?;
             take(select.query(params![name, from, rows_wanted])?)?;
         }
-        None => {
-            let mut select = conn.prepare_cached(&format!(
-                "SELECT grain_type, grain_key, {HEAD} FROM grain \
-                 WHERE (grain_type, grain_key) > (?1, ?2) AND head_epoch IS NOT NULL \
-                 ORDER BY grain_type, grain_key LIMIT ?3"
-            ))?;
-            take(select.query(params![after_type, after_key, rows_wanted])?)?;
-        }
+    } else {
+        let mut select = conn.prepare_cached(LIST)?;
+        take(select.query(params![after_type, after_key, rows_wanted])?)?;
     }
     Ok(HeadPage {
         identity,
@@ -108,12 +110,8 @@ pub(crate) fn read_from(
             entries,
             more: false,
         }),
-        Cut::ByBudget(entries) => Ok(Page {
-            entries,
-            more: true,
-        }),
         Cut::ByDamage(entries, error) if entries.is_empty() => Err(error.into()),
-        Cut::ByDamage(entries, _) => Ok(Page {
+        Cut::ByBudget(entries) | Cut::ByDamage(entries, _) => Ok(Page {
             entries,
             more: true,
         }),
@@ -202,14 +200,21 @@ fn of_one_grain(grain: &GrainId, fault: Fault) -> Result<Error, Fault> {
                 error.of(grain)
             })
         }
-        Fault::Sqlite(
-            error @ (rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::Utf8Error(..)),
-        ) => Ok(damaged_row(grain, error)),
+        Fault::Sqlite(error) if is_damage(&error) => Ok(damaged_row(grain, error)),
         fault => Err(fault),
     }
+}
+
+/// Whether a row, or the page that it lies on, cannot be understood; neighbours may be whole.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt)
+        || matches!(
+            error,
+            rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..)
+        )
 }
 
 fn damaged_row(grain: &GrainId, error: rusqlite::Error) -> Error {
@@ -235,10 +240,7 @@ fn entries_after(
 ) -> Result<Cut, Fault> {
     // Numbers that no entry carries are cut to the largest that SQLite holds: nothing lies there.
     let clamp = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut select = conn.prepare_cached(&format!(
-        "SELECT {ENTRY} FROM entry WHERE grain = ?1 AND (epoch, sequence) > (?2, ?3) \
-         ORDER BY epoch, sequence"
-    ))?;
+    let mut select = conn.prepare_cached(ENTRIES_AFTER)?;
     let rows = select.query([
         row.id,
         clamp(after.epoch.get()),
@@ -255,9 +257,7 @@ fn newest_entry(
     budget: &mut Budget,
     served: &mut bool,
 ) -> Result<Cut, Fault> {
-    let mut select = conn.prepare_cached(&format!(
-        "SELECT {ENTRY} FROM entry WHERE pos = ?1 AND grain = ?2"
-    ))?;
+    let mut select = conn.prepare_cached(NEWEST_ENTRY)?;
     let rows = select.query([row.pos, row.id])?;
     gather(grain, rows, budget, served)
 }

@@ -11,14 +11,20 @@ use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
 
 /// Columns that [`read_head`] reads, from their first on.
-pub(crate) const HEAD: &str =
-    "head_epoch, head_sequence, head_digest, head_kind, base_epoch, base_sequence";
-
+macro_rules! head_columns {
+    () => {
+        "head_epoch, head_sequence, head_digest, head_kind, base_epoch, base_sequence"
+    };
+}
 /// Columns that [`read_entry`] reads.
-pub(crate) const ENTRY: &str =
-    "epoch, sequence, writer, kind, prev, digest, written_at, source, schema, payload";
+macro_rules! entry_columns {
+    () => {
+        "epoch, sequence, writer, kind, prev, digest, written_at, source, schema, payload"
+    };
+}
+pub(crate) use {entry_columns, head_columns};
 
-/// The column of the payload among [`ENTRY`].
+/// The column of the payload among [`entry_columns`].
 const PAYLOAD: usize = 9;
 
 /// A grain's row.
@@ -57,7 +63,7 @@ pub(crate) const fn stored(number: u64) -> i64 {
     number.cast_signed()
 }
 
-/// The head in the columns [`HEAD`] that begin at `at`; none for a grain that was only claimed.
+/// The head in the columns [`head_columns`] that begin at `at`; none for a grain that was only claimed.
 pub(crate) fn read_head(row: &Row<'_>, at: usize) -> Result<Option<Head>, Fault> {
     if row.get::<_, Option<i64>>(at)?.is_none() {
         return Ok(None);
@@ -83,11 +89,11 @@ pub(crate) fn read_grain(row: &Row<'_>, at: usize) -> Result<GrainId, Fault> {
 
 /// The row of a grain, if it was ever claimed or written.
 pub(crate) fn find(conn: &Connection, grain: &GrainId) -> Result<Option<GrainRow>, Fault> {
-    let mut select = conn.prepare_cached(
-        "SELECT id, floor_epoch, floor_sequence, pos, fence_epoch, fence_writer, \
-         head_epoch, head_sequence, head_digest, head_kind, base_epoch, base_sequence \
-         FROM grain WHERE grain_type = ?1 AND grain_key = ?2",
-    )?;
+    let mut select = conn.prepare_cached(concat!(
+        "SELECT id, floor_epoch, floor_sequence, pos, fence_epoch, fence_writer, ",
+        head_columns!(),
+        " FROM grain WHERE grain_type = ?1 AND grain_key = ?2"
+    ))?;
     let mut rows = select.query(params![
         grain.grain_type().as_bytes(),
         grain.grain_key().as_bytes()
@@ -111,12 +117,12 @@ pub(crate) fn find(conn: &Connection, grain: &GrainId) -> Result<Option<GrainRow
     }))
 }
 
-/// How large the payload in a row of [`ENTRY`] is; nothing is copied.
+/// How large the payload in a row of [`entry_columns`] is; nothing is copied.
 pub(crate) fn payload_len(row: &Row<'_>) -> rusqlite::Result<usize> {
     Ok(row.get_ref(PAYLOAD)?.as_blob().map_or(0, <[u8]>::len))
 }
 
-/// The entry in a row of [`ENTRY`].
+/// The entry in a row of [`entry_columns`].
 ///
 /// # Errors
 /// `Permanent`, naming grain and cursor, if it is damaged or of a kind that this version does not

@@ -271,3 +271,6 @@ fn commit(place: &Place, link: &Link) -> Result<(), Failure> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
-//! What only this backend promises: its files, and several logs on one of them.
+//! The clauses, and what only this backend promises: its files, and several logs on one of them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod conformance;
 mod files;
 mod replaced;
 mod sharing;
+mod stores;
 
 use gleaner_core::{Cursor, Draft, Entry, GrainId, Writer};
 
