@@ -1,8 +1,10 @@
 //! The shared tests of the contracts, on this backend.
 
-use gleaner_conformance::{LogFactory, NotApplicable};
-use gleaner_core::Limits;
-use gleaner_memory::MemoryLog;
+use std::sync::Arc;
+
+use gleaner_conformance::{LogFactory, NotApplicable, StoreFactory};
+use gleaner_core::{Fold, Limits};
+use gleaner_memory::{MemoryLog, MemoryReplicaStore};
 
 const ENDS: &str = "what is in memory ends with its process";
 
@@ -25,9 +27,40 @@ impl LogFactory for Log {
     }
 }
 
+struct Store;
+
+impl StoreFactory for Store {
+    type Guard = ();
+    type Store = MemoryReplicaStore;
+
+    async fn open(&self, fold: Option<Arc<dyn Fold>>) -> ((), MemoryReplicaStore) {
+        let store = MemoryReplicaStore::new().with_max_state(self.max_state());
+        let store = match fold {
+            Some(fold) => store.with_fold(fold),
+            None => store,
+        };
+        ((), store)
+    }
+
+    fn max_state(&self) -> usize {
+        1 << 20
+    }
+
+    fn not_applicable(&self) -> NotApplicable {
+        &[
+            ("s5_reopened_store_holds_what_it_answered", ENDS),
+            ("s8_reopened_store_refuses_late_applies", ENDS),
+            ("s9_reopened_store_remembers_its_log", ENDS),
+        ]
+    }
+}
+
 mod log {
     gleaner_conformance::log_conformance!(super::Log);
 }
 mod feed {
     gleaner_conformance::feed_conformance!(super::Log);
+}
+mod store {
+    gleaner_conformance::store_conformance!(super::Store);
 }
