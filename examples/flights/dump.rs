@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gleaner::{Bincode, Codec, Filter, ReplicaStore};
 
-use crate::Result;
 use crate::aircraft::{Aircraft, GRAIN_TYPE};
+use crate::{Failure, Result};
 
 const HEADER: [&str; 9] = [
     "tail_number",
@@ -118,6 +118,6 @@ impl<'a> Dump<'a> {
     }
 }
 
-fn failed(path: &Path, error: &dyn std::error::Error) -> Box<dyn std::error::Error + Send + Sync> {
+fn failed(path: &Path, error: &dyn std::error::Error) -> Failure {
     format!("cannot write the dump {}: {error}", path.display()).into()
 }

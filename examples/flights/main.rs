@@ -34,7 +34,8 @@ use clap::Parser;
 use crate::cli::{Cli, Side};
 
 /// What stops this program is said to people and decided on by nobody.
-type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+type Failure = Box<dyn Error + Send + Sync>;
+type Result<T, E = Failure> = std::result::Result<T, E>;
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::counted_store::CountedStore;
 use crate::departures::Departures;
+use crate::places::Folder;
 use crate::processes::{self, Plan};
 use crate::secondary::Until;
 use crate::{Result, cli, places, primary, report, secondary};
 
 /// `flights` without a subcommand.
 pub(crate) async fn run(options: cli::Pair) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (log, store) = places_of(&options, &folder)?;
+    let mut folder = Folder::default();
+    let (log, store) = places_of(&options, &mut folder)?;
     refuse(&options, &log, &store)?;
     // Known before anything is deleted or started.
     drop(Departures::open(&options.input.path)?);
@@ -36,15 +36,15 @@ pub(crate) async fn run(options: cli::Pair) -> Result<()> {
     .await
 }
 
-fn places_of(options: &cli::Pair, folder: &TempDir) -> Result<(String, String)> {
+fn places_of(options: &cli::Pair, folder: &mut Folder) -> Result<(String, String)> {
     let log = match &options.log {
         Some(log) => log.clone(),
-        None => places::sqlite_in(folder.path(), "log.db")?,
+        None => folder.sqlite("log.db")?,
     };
     let store = match &options.store {
         Some(store) => store.clone(),
         None if places::is_memory(&log) => log.clone(),
-        None => places::sqlite_in(folder.path(), "replicas.db")?,
+        None => folder.sqlite("replicas.db")?,
     };
     Ok((log, store))
 }
@@ -70,18 +70,17 @@ async fn in_one_process(options: &cli::Pair, log: &str, store: &str) -> Result<(
     let store = gleaner::open_store(store, None).await?;
     let store = Arc::new(CountedStore::new(store));
     let (ended, end) = oneshot::channel();
+    // A task of its own: publishing hardly ever waits, and would hold up who follows.
+    let following = tokio::spawn({
+        let (log, following) = (Arc::clone(&log), options.following.clone());
+        async move { secondary::run(log, store, &following, Until::Primary(end)).await }
+    });
     let writing = async {
-        let published = primary::run(Arc::clone(&log), &options.input.path).await?;
+        let published = primary::run(log, &options.input.path).await?;
         let _ = ended.send(());
         Ok(published)
     };
-    let following = secondary::run(
-        Arc::clone(&log),
-        store,
-        &options.following,
-        Until::Primary(end),
-    );
-    let (published, followed) = tokio::try_join!(writing, following)?;
+    let (published, followed) = tokio::try_join!(writing, async { following.await? })?;
     report::published(&published)?;
     report::followed(&followed)?;
     report::compared(published.states, published.entries, followed.applied)?;

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use tempfile::TempDir;
+
 use crate::Result;
 
 /// Whether it is seen by one process alone.
@@ -12,15 +14,26 @@ pub(crate) fn is_memory(url: &str) -> bool {
     url.starts_with("memory:")
 }
 
-/// The URL of a file in a folder.
-///
-/// # Errors
-/// If the folder's name is no UTF-8.
-pub(crate) fn sqlite_in(folder: &Path, file: &str) -> Result<String> {
-    let path = folder.join(file);
-    match path.to_str() {
-        Some(path) => Ok(format!("sqlite:{path}")),
-        None => Err(format!("the folder {} is no UTF-8", folder.display()).into()),
+/// A fresh temporary folder: made when first asked for, as one who is killed removes nothing, and
+/// removed when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Folder(Option<TempDir>);
+
+impl Folder {
+    /// The URL of a file in it.
+    ///
+    /// # Errors
+    /// If it cannot be made, or its name is no UTF-8.
+    pub(crate) fn sqlite(&mut self, file: &str) -> Result<String> {
+        let folder = match self.0.take() {
+            Some(folder) => folder,
+            None => tempfile::tempdir()?,
+        };
+        let path = self.0.insert(folder).path().join(file);
+        match path.to_str() {
+            Some(path) => Ok(format!("sqlite:{path}")),
+            None => Err(format!("{} is no UTF-8", path.display()).into()),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::aircraft::GRAIN_TYPE;
 use crate::counted_store::CountedStore;
 use crate::dump::{self, Flown};
+use crate::places::Folder;
 use crate::{Result, cli, places, progress, report};
 
 /// How often a log without aircraft is looked at.
@@ -56,10 +57,10 @@ pub(crate) async fn alone(options: cli::Secondary) -> Result<()> {
     if places::is_memory(&options.log) {
         return Err("a log in memory is not seen by another process: run the pair instead".into());
     }
-    let folder = tempfile::tempdir()?;
-    let store = match &options.store {
-        Some(store) => store.clone(),
-        None => places::sqlite_in(folder.path(), "replicas.db")?,
+    let mut folder = Folder::default();
+    let store = match options.store {
+        Some(store) => store,
+        None => folder.sqlite("replicas.db")?,
     };
     if options.fresh {
         places::delete(&store)?;
