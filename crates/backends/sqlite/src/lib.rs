@@ -25,3 +25,8 @@ mod writer;
 pub use config::{SqliteLogConfig, SqliteStoreConfig};
 pub use log::SqliteLog;
 pub use store::SqliteReplicaStore;
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

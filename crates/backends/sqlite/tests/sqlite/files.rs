@@ -206,3 +206,24 @@ async fn a_replica_store_is_no_log_and_a_log_no_store() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_read_only_file_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    // An empty database that nobody has open.
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("VACUUM")
+        .unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+    if std::fs::OpenOptions::new().append(true).open(&path).is_ok() {
+        println!(
+            "not applicable: files::a_read_only_file_is_refused: this user may write any file"
+        );
+        return;
+    }
+    let error = refusal(&path).await.to_string();
+    assert!(error.contains("read-only"), "{error}");
+}

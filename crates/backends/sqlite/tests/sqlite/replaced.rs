@@ -109,3 +109,28 @@ async fn closing_the_old_file_harms_nothing_of_the_new_one() {
     assert_eq!(heads[1].unwrap().cursor, Cursor::new(1, 2));
     assert!(heads[2].is_some());
 }
+
+#[tokio::test]
+async fn a_copy_renamed_into_place_is_another_history_of_the_same_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("log.db"), folder.path().join("copy.db"));
+    let log = SqliteLog::open(&path).await.unwrap();
+    log.append(full("a", 1, 1, "kept")).await.unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute("VACUUM INTO ?1", [copy.to_str().unwrap()])
+        .unwrap();
+    log.append(full("a", 1, 2, "lost")).await.unwrap();
+    let before = log.identity().await.unwrap();
+    let since = log.start(&Filter::all()).await.unwrap();
+    delete(&path);
+    std::fs::rename(&copy, &path).unwrap();
+    let after = log.identity().await.unwrap();
+    assert_eq!(after.log, before.log);
+    assert_ne!(after.history, before.history);
+    let expired = log.changes(&since, &Filter::all(), 10).await.unwrap_err();
+    assert_eq!(expired.kind(), ErrorKind::Expired);
+    // What was lost may be written again.
+    let head = log.append(full("a", 1, 2, "again")).await.unwrap();
+    assert_eq!(head.cursor, Cursor::new(1, 2));
+}
