@@ -91,7 +91,7 @@ impl Jitter {
         Self(seed)
     }
 
-    /// `wait` varied by at most `part` of it, up or down.
+    /// `wait` varied by at most `part` of it, up or down; never below [`Policy::SHORTEST`].
     fn vary(&mut self, wait: Duration, part: f64) -> Duration {
         // A Weyl sequence through a 32-bit finaliser: four bytes of state, and no pattern that a
         // population of polls could fall into step by.
@@ -102,7 +102,9 @@ impl Jitter {
         bits ^= bits >> 16;
         let unit = f64::from(bits) / f64::from(u32::MAX) * 2.0 - 1.0;
         let factor = (1.0 + unit * part).max(0.0);
-        Duration::try_from_secs_f64(wait.as_secs_f64() * factor).unwrap_or(Duration::MAX)
+        Duration::try_from_secs_f64(wait.as_secs_f64() * factor)
+            .unwrap_or(Duration::MAX)
+            .max(Policy::SHORTEST)
     }
 }
 
@@ -126,6 +128,14 @@ mod tests {
         assert!(waits.iter().all(|wait| (low..=high).contains(wait)));
         assert!(waits.iter().any(|wait| *wait < Duration::from_millis(920)));
         assert!(waits.iter().any(|wait| *wait > Duration::from_millis(1080)));
+    }
+
+    #[test]
+    fn no_wait_is_so_short_that_it_spins() {
+        let policy = Policy::default().with_jitter(1.0);
+        let mut jitter = Jitter::new(3);
+        let shortest = (0..100_000).map(|_| policy.rest(&mut jitter)).min();
+        assert_eq!(shortest, Some(Policy::SHORTEST));
     }
 
     #[test]
