@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gleaner_core::{Bincode, Codec, Cursor, Epoch, GrainId, Schema};
+use gleaner_core::{Bincode, Codec, CodecError, Cursor, Epoch, GrainId, Schema};
 
 use crate::error::PublishError;
 use crate::grain::{Grain, Status};
@@ -89,7 +89,7 @@ impl GrainPublisher {
     where
         Bincode: Codec<T>,
     {
-        let payload = Bincode::default().encode(state);
+        let payload = encode(state);
         async move { self.publish_bytes(payload?).await }
     }
 
@@ -153,7 +153,7 @@ impl GrainPublisher {
     where
         Bincode: Codec<T>,
     {
-        let payload = Bincode::default().encode(state);
+        let payload = encode(state);
         async move { self.enqueue_bytes(payload?).await }
     }
 
@@ -205,7 +205,7 @@ impl GrainPublisher {
     where
         Bincode: Codec<T>,
     {
-        self.try_enqueue_bytes(Bincode::default().encode(state)?)
+        self.try_enqueue_bytes(encode(state)?)
     }
 
     /// [`Self::try_enqueue`] of a state that is already encoded.
@@ -315,6 +315,14 @@ impl GrainPublisher {
             }
         }
     }
+}
+
+fn encode<T>(state: &T) -> Result<Bytes, CodecError>
+where
+    Bincode: Codec<T>,
+{
+    let codec: Bincode = Bincode;
+    codec.encode(state)
 }
 
 impl Clone for GrainPublisher {

@@ -206,6 +206,11 @@ impl Publisher {
         flushed
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.owner.shared
+    }
+
     async fn open_all(
         &self,
         ids: Vec<GrainId>,

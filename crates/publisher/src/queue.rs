@@ -303,7 +303,6 @@ impl GrainQueue {
         let entry = plan.entry;
         if plan.replaces {
             self.pending.pop_back();
-            self.sent = self.sent.min(self.pending.len());
         }
         self.last = entry.sequence();
         self.tail = Some((entry.sequence(), entry.digest(), entry.kind()));
