@@ -168,7 +168,7 @@ fn watch_file(shared: &Shared, mut eye: Eye) {
         still = match eye.look() {
             Ok(true) => 0,
             Ok(false) => still.saturating_add(1),
-            Err(_) => still.max(50),
+            Err(_) => still.saturating_add(1).max(50),
         };
         thread::sleep(pause(still));
     }
