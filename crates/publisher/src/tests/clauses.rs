@@ -302,7 +302,7 @@ async fn p5(fault: Option<Fault>) -> Check {
     for n in 2..=4 {
         within(grain.publish_bytes(format!("{n}"))).await?.unwrap();
     }
-    rig.log.lose(&id("b"), Cursor::new(1, 1), Some(before));
+    rig.log.lose(&id("b"), Cursor::new(1, 1), before);
     let cursor = within(grain.publish_bytes("5"))
         .await?
         .map_err(|error| error.to_string())?;

@@ -117,8 +117,8 @@ impl TestLog {
         }
     }
 
-    /// Loses what lies above a cursor, and the fence if it is told to.
-    pub(super) fn lose(&self, grain: &GrainId, above: Cursor, fence: Option<Option<Fence>>) {
+    /// Loses what lies above a cursor, and falls back to an older fence if it is given one.
+    pub(super) fn lose(&self, grain: &GrainId, above: Cursor, fence: Option<Fence>) {
         let mut state = self.state.lock();
         let history = state.grains.get_mut(grain).unwrap();
         history.entries.retain(|entry| entry.cursor() <= above);
@@ -133,7 +133,7 @@ impl TestLog {
             kind: last.kind(),
             base,
         });
-        if let Some(fence) = fence {
+        if fence.is_some() {
             history.fence = fence;
         }
     }
@@ -341,22 +341,21 @@ impl ReplicationLog for TestLog {
                 self.answered(entries, &answers);
                 return Ok(answers);
             }
-            Act::Hang => pending().await,
+            Act::Hang => pending::<()>().await,
             Act::HangAfter => {
                 let _ = self.write(entries, usize::MAX);
-                pending().await
+                pending::<()>().await;
             }
             Act::Panic => panic!("as the test told it to"),
         }
         let answers = self.write(entries, usize::MAX);
         running.in_doubt = false;
-        match &answers {
-            Ok(answers) => self.answered(entries, answers),
-            Err(_) => {
-                let mut state = self.state.lock();
-                for (grain, _) in by_grain(entries) {
-                    state.doubt.remove(&grain);
-                }
+        if let Ok(answers) = &answers {
+            self.answered(entries, answers);
+        } else {
+            let mut state = self.state.lock();
+            for (grain, _) in by_grain(entries) {
+                state.doubt.remove(&grain);
             }
         }
         answers

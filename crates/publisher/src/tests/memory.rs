@@ -149,7 +149,7 @@ async fn batches_stay_within_the_logs_limits() {
         .with_max_batch_entries(3)
         .with_max_batch_bytes(2500);
     let rig = rig_on(TestLog::new(limits), None, |builder| {
-        builder.coalesce(false)
+        builder.coalesce(false).compaction(Compaction::never())
     });
     let (a, b) = (rig.grain("a").await, rig.grain("b").await);
     rig.log.shut();

@@ -122,6 +122,11 @@ async fn one(seed: u64, fault: Option<crate::fault::Fault>) -> Check {
         let numbers = rig.log.numbers(&id(key));
         ensure!(numbers.is_sorted_by(|a, b| a < b), "{key}: {numbers:?}");
         ensure!(
+            coalesce || at >= 2 || numbers.len() as u64 == given[at].sequence.get(),
+            "{key}: {numbers:?} of {}",
+            given[at]
+        );
+        ensure!(
             grains[at].acked() == entries.last().unwrap().cursor(),
             "{key}: acked {}",
             grains[at].acked()

@@ -1,13 +1,13 @@
 //! Catches what is traced on this thread.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// The lines, each with its level.
 #[derive(Clone, Default)]
@@ -16,6 +16,10 @@ pub(super) struct Traces(Arc<Mutex<Vec<(Level, String)>>>);
 impl Traces {
     /// Catches lines until the guard is dropped.
     pub(super) fn catch() -> (Self, DefaultGuard) {
+        // With one subscriber alone, a callsite first met on another test's thread is cached as
+        // disabled for all; with a second one that stays, every callsite asks all of them.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(Self::default()));
         let traces = Self::default();
         let guard = tracing::subscriber::set_default(traces.clone());
         (traces, guard)
