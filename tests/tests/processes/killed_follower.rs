@@ -1,0 +1,112 @@
+//! `kill -9` of a process that follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use gleaner::{Cursor, Replica};
+use gleaner_tests::Report;
+
+use crate::chance::Chance;
+use crate::child::Worker;
+use crate::truth::{assert_equal, assert_kept, copied, histories, is_sound, replicas};
+
+type Replicas = BTreeMap<String, Arc<Replica>>;
+
+/// What a life said agrees with what it left, and it read nothing that the one before had applied.
+fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
+    let mut seen = BTreeSet::new();
+    for report in said {
+        match report {
+            Report::Read { key, cursor } => {
+                if let Some(replica) = found.get(key) {
+                    assert!(
+                        *cursor > replica.cursor,
+                        "{key}: {cursor} was read, the replica stood at {}",
+                        replica.cursor
+                    );
+                }
+                assert!(
+                    seen.insert((key, cursor)),
+                    "{key}: {cursor} was read twice in one life"
+                );
+            }
+            Report::Applied { key, cursor } => {
+                let now = left.get(key).map_or(Cursor::ZERO, |replica| replica.cursor);
+                assert!(
+                    now >= *cursor,
+                    "{key}: applied to {cursor}, found at {now} after the kill"
+                );
+            }
+            _ => {}
+        }
+    }
+    for (key, replica) in found {
+        assert!(left[key].cursor >= replica.cursor, "{key} fell back");
+    }
+}
+
+#[test]
+fn a_killed_follower_goes_on_and_reads_no_payload_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log.db");
+    let store = folder.path().join("store.db");
+    let mut chance = Chance::new();
+    // A backlog, and a primary that goes on meanwhile.
+    Worker::appender(&log, "old", 300, "publish", 2).finish();
+    let mut primary = Worker::appender(&log, "live", 10, "publish", 0);
+
+    let mut found = Replicas::new();
+    for _ in 0..8 {
+        let mut follower = Worker::follower(&log, &store, 8);
+        let enough = chance.below(60);
+        let mut said = Vec::new();
+        let mut count = 0;
+        while count < enough {
+            let report = follower.next().expect("it lives until it is killed");
+            count += u64::from(matches!(report, Report::Applied { .. }));
+            said.push(report);
+        }
+        chance.pause(5_000);
+        said.extend(follower.kill());
+        // Looked at in a copy, so that the next life finds what this one left.
+        let (_copy, copy) = copied(&store);
+        let left = replicas(&copy);
+        is_sound(&copy);
+        assert_life(&said, &found, &left);
+        found = left;
+        primary.said();
+    }
+    // Every replica is a state that was published, whole, at its number.
+    let torn_or_not: Vec<_> = found
+        .iter()
+        .map(|(key, replica)| {
+            let state = replica.state.as_ref().unwrap();
+            let payload = gleaner_tests::Payload::read(key, state).expect("a torn state");
+            crate::truth::Acked {
+                key: key.clone(),
+                cursor: replica.cursor,
+                turn: Some(payload.turn()),
+            }
+        })
+        .collect();
+    assert_kept(&histories(&log), &torn_or_not);
+
+    primary.finish();
+    let (said, _) = Worker::follower(&log, &store, 8).finish();
+    let after = replicas(&store);
+    assert_life(&said, &found, &after);
+    let histories = histories(&log);
+    assert_eq!(histories.len(), 310);
+    assert_equal(&histories, &after);
+    assert!(
+        said.iter().any(|report| matches!(
+            report,
+            Report::CaughtUp {
+                in_step: 310,
+                held: 0,
+                ..
+            }
+        )),
+        "{said:?}"
+    );
+}
