@@ -169,6 +169,10 @@ impl<S: Session> Desk<S> {
         let outcome = match self.patiently(&mut group) {
             Ok(()) => Ok(()),
             Err(Failure::Doubtful(error)) => Err(error),
+            // The file is held by others, whoever asks: each alone would wait as long again.
+            Err(Failure::Aborted(fault)) if fault.is_busy() => {
+                Err(fault.into_error(&self.place.path, "write to"))
+            }
             Err(_) if group.len() > 1 => {
                 for job in group {
                     self.settle(vec![job]);

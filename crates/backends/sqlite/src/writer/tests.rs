@@ -190,6 +190,25 @@ async fn a_lock_of_another_is_waited_for_and_told_of_if_it_lasts() {
 }
 
 #[tokio::test]
+async fn a_group_waits_for_a_lock_once_and_not_once_a_request() {
+    let bench = bench(Duration::from_millis(50));
+    let (gate, holding) = bench.hold().await;
+    let busy = || {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        Fault::Sqlite(rusqlite::Error::SqliteFailure(code, None))
+    };
+    let locked = bench.queue(move |_, _| Err(busy())).await;
+    let behind = bench.queue(|_, conn| insert(conn, 1, 1)).await;
+    drop(gate);
+    holding.await.unwrap().unwrap();
+    for request in [locked, behind] {
+        let error = request.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
+    }
+    assert_eq!(bench.keys(), []);
+}
+
+#[tokio::test]
 async fn the_thread_ends_with_the_last_handle_and_does_what_was_handed_in() {
     let bench = bench(Duration::from_secs(30));
     let (gate, holding) = bench.hold().await;
