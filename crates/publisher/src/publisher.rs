@@ -135,6 +135,33 @@ impl Publisher {
     /// now. If the grain is open already, it keeps the state and fold that it has; one that was
     /// opened without a fold gets this one.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// use std::sync::Arc;
+    /// use bytes::Bytes;
+    /// use gleaner_core::{Entry, Fold, FoldError, GrainId};
+    /// use gleaner_memory::MemoryLog;
+    /// use gleaner_publisher::{DeltaOptions, Publisher};
+    ///
+    /// /// The state is text, a delta is appended to it.
+    /// struct Append;
+    ///
+    /// impl Fold for Append {
+    ///     fn fold(&self, _: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError> {
+    ///         Ok([state.as_ref(), delta.payload().as_ref()].concat().into())
+    ///     }
+    /// }
+    ///
+    /// let publisher = Publisher::builder(Arc::new(MemoryLog::new())).spawn();
+    /// let route = GrainId::new("route", "N14228")?;
+    /// let route = publisher.delta_grain(route, DeltaOptions::new(Arc::new(Append), "EWR")).await?;
+    /// route.publish_delta(" IAH").await?; // written as the whole state: the epoch begins
+    /// route.publish_delta(" SFO").await?; // written as it is
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Self::open`].
     ///

@@ -162,6 +162,7 @@ async fn p3(fault: Option<Fault>) -> Check {
         Act::UnknownAfter,
         Act::Hang,
         Act::HangAfter,
+        Act::Late,
         Act::Panic,
         Act::GrainPart(0, true),
         Act::Transient,

@@ -32,6 +32,8 @@ pub(super) enum Act {
     Hang,
     /// It happens, and no answer ever comes.
     HangAfter,
+    /// No answer ever comes, and it happens a few calls later, if it still can.
+    Late,
     Panic,
 }
 
@@ -61,6 +63,8 @@ pub(super) struct State {
     pub(super) truncations: usize,
     /// Entries of each attempt, per grain.
     pub(super) attempts: HashMap<GrainId, Vec<Vec<Entry>>>,
+    /// Calls that arrive late, by the append before which they do.
+    late: VecDeque<(usize, Vec<Entry>)>,
     in_flight: HashMap<GrainId, usize>,
     doubt: HashMap<GrainId, Vec<Entry>>,
     claim_doubt: Option<Vec<Claim>>,
@@ -162,6 +166,19 @@ impl TestLog {
             return Act::Transient;
         }
         state.script.pop_front().unwrap_or(Act::Pass)
+    }
+
+    fn arrive_late(&self) {
+        let due: VecDeque<(usize, Vec<Entry>)> = {
+            let mut state = self.state.lock();
+            let now = state.appends;
+            let (due, rest) = state.late.drain(..).partition(|(when, _)| *when <= now);
+            state.late = rest;
+            due
+        };
+        for (_, entries) in due {
+            let _ = self.write(&entries, usize::MAX);
+        }
     }
 
     fn leave(&self, entries: &[Entry], in_doubt: bool) {
@@ -306,6 +323,7 @@ impl ReplicationLog for TestLog {
         };
         let mut gate = self.gate.subscribe();
         gate.wait_for(|open| *open).await.unwrap();
+        self.arrive_late();
         let lost = || Error::unknown("test", "the answer was lost");
         match act {
             Act::Pass => {}
@@ -344,6 +362,14 @@ impl ReplicationLog for TestLog {
             Act::Hang => pending::<()>().await,
             Act::HangAfter => {
                 let _ = self.write(entries, usize::MAX);
+                pending::<()>().await;
+            }
+            Act::Late => {
+                {
+                    let mut state = self.state.lock();
+                    let when = state.appends + 3;
+                    state.late.push_back((when, entries.to_vec()));
+                }
                 pending::<()>().await;
             }
             Act::Panic => panic!("as the test told it to"),

@@ -6,6 +6,7 @@ mod health;
 mod log;
 mod memory;
 mod opening;
+mod queue;
 mod random;
 mod traces;
 

@@ -22,7 +22,7 @@ impl Dice {
     }
 
     fn act(&mut self) -> Act {
-        match self.roll(12) {
+        match self.roll(13) {
             0 => Act::Transient,
             1 => Act::UnknownBefore,
             2 => Act::UnknownAfter,
@@ -31,6 +31,7 @@ impl Dice {
             5 => Act::GrainPart(0, false),
             6 => Act::Hang,
             7 => Act::HangAfter,
+            8 => Act::Late,
             _ => Act::Pass,
         }
     }
