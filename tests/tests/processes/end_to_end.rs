@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gleaner_tests::Report;
 
 use crate::child::Worker;
-use crate::truth::{acked, assert_at_rest, assert_equal, histories, replicas, turn};
+use crate::truth::{acked, assert_at_rest, assert_equal, caught_up, histories, replicas, turn};
 
 const GRAINS: u64 = 60;
 
@@ -36,16 +36,8 @@ fn a_secondary_process_ends_with_the_logs_own_states() {
     // Grains that ended, and grains that ended and came back, are among them.
     let gone = held.values().filter(|held| held.state.is_none()).count() as u64;
     assert_eq!(gone, GRAINS / 3);
-    let caught_up = followed.iter().find_map(|report| match report {
-        Report::CaughtUp {
-            in_step,
-            held,
-            entries_read,
-        } => Some((*in_step as u64, *held, *entries_read)),
-        _ => None,
-    });
-    let (in_step, not, entries_read) = caught_up.expect("it was proved in step");
-    assert_eq!((in_step, not), (GRAINS, 0));
+    let (in_step, not, entries_read) = caught_up(&followed);
+    assert_eq!((in_step as u64, not), (GRAINS, 0));
     assert!(entries_read >= GRAINS);
 
     // Nothing has moved: a second run reads no entry, and leaves the store as it is.

@@ -31,7 +31,9 @@ fn live_and_die(path: &Path, how: &str, chance: &mut Chance) -> Vec<Acked> {
     }
     chance.pause(3_000);
     said.extend(worker.kill());
-    acked(&said)
+    let acked = acked(&said);
+    println!("a life with {} states acknowledged", acked.len());
+    acked
 }
 
 /// What an appender that awaits each state can leave behind unsaid: the last of each grain in each

@@ -29,6 +29,19 @@ pub(crate) fn acked(said: &[Report]) -> Vec<Acked> {
     acked.collect()
 }
 
+/// In what a follower said: grains in step, grains that stand otherwise, entries read.
+pub(crate) fn caught_up(said: &[Report]) -> (usize, usize, u64) {
+    let caught_up = said.iter().find_map(|report| match report {
+        Report::CaughtUp {
+            in_step,
+            held,
+            entries_read,
+        } => Some((*in_step, *held, *entries_read)),
+        _ => None,
+    });
+    caught_up.expect("it was proved in step")
+}
+
 /// A log's grains by key: head, and all entries that are left.
 pub(crate) type Histories = BTreeMap<String, (Head, Vec<Entry>)>;
 
