@@ -38,6 +38,8 @@ pub(crate) async fn alone(options: cli::Primary) -> Result<()> {
     if places::is_memory(&options.log) {
         return Err("nobody else can follow a log in memory: run the pair instead".into());
     }
+    // Known before anything is deleted.
+    drop(Departures::open(&options.input.path)?);
     if options.fresh {
         places::delete(&options.log)?;
     }

@@ -55,10 +55,10 @@ fn a_secondary_goes_on_from_its_store() {
     assert_eq!(place.text("dump.csv"), expected);
 }
 
-#[test]
-fn a_kill_leaves_exactly_what_was_counted() {
-    let place = Place::new();
-    let input = morning(&place);
+/// Fills `log.db` with the morning, and `replicas.db` with 123 aircraft by a secondary that is then
+/// killed; how many aircraft there are, and what follows them.
+fn killed_at_123(place: &Place) -> (u64, [String; 7]) {
+    let input = morning(place);
     let (log, store) = (place.sqlite("log.db"), place.sqlite("replicas.db"));
     place.good(&["primary", "--input", &input, "--log", &log]);
     let follow = [
@@ -69,22 +69,42 @@ fn a_kill_leaves_exactly_what_was_counted() {
         &store,
         "--dump",
         "dump.csv",
-    ];
-    let doomed: Vec<&str> = follow
-        .iter()
-        .copied()
-        .chain(["--wait-for-kill-after", "123"])
-        .collect();
+    ]
+    .map(str::to_owned);
+    let mut doomed = follow.to_vec();
+    doomed.extend(["--wait-for-kill-after", "123"].map(str::to_owned));
     let mut secondary = place.start(&doomed);
     secondary.until_said("waiting_to_be_killed_at=123");
     secondary.child.kill().unwrap();
     assert!(!secondary.end().status.success());
-    // The log stands still, so a result is an aircraft: what is missing is all but those.
-    let expected = expected(&place.path("morning.csv"));
-    let aircraft = expected.lines().count() as u64 - 1;
+    let dump = expected(&place.path("morning.csv"));
+    (dump.lines().count() as u64 - 1, follow)
+}
+
+#[test]
+fn a_kill_leaves_exactly_what_was_counted() {
+    let place = Place::new();
+    let (aircraft, follow) = killed_at_123(&place);
     let ended = place.good(&follow);
+    // The log stands still, so a result is an aircraft: what is missing is all but those.
     assert_eq!(ended.number("states_applied"), aircraft - 123);
-    assert_eq!(place.text("dump.csv"), expected);
+    assert_eq!(place.text("dump.csv"), expected(&place.path("morning.csv")));
+}
+
+#[test]
+fn fresh_leaves_no_trace_of_a_killed_store() {
+    let place = Place::new();
+    let (aircraft, follow) = killed_at_123(&place);
+    let log_ahead = place.path("replicas.db-wal");
+    assert!(
+        std::fs::metadata(log_ahead).unwrap().len() > 0,
+        "the kill left what a new database beside it would take for its own"
+    );
+    let mut fresh = follow.to_vec();
+    fresh.push("--fresh".to_owned());
+    let ended = place.good(&fresh);
+    assert_eq!(ended.number("states_applied"), aircraft);
+    assert_eq!(place.text("dump.csv"), expected(&place.path("morning.csv")));
 }
 
 #[test]
@@ -128,6 +148,15 @@ fn a_log_that_holds_aircraft_is_not_written_to() {
     let arguments = ["primary", "--input", &input, "--log", &log];
     place.good(&arguments);
     place.refused(&arguments, "already holds aircraft");
+    let nowhere = [
+        "primary",
+        "--input",
+        "nowhere.csv",
+        "--log",
+        &log,
+        "--fresh",
+    ];
+    place.refused(&nowhere, "nowhere.csv");
     place.good(&["secondary", "--log", &log, "--dump", "dump.csv"]);
     assert_eq!(place.text("dump.csv"), expected(&place.path("morning.csv")));
     let fresh: Vec<&str> = arguments.iter().copied().chain(["--fresh"]).collect();
