@@ -56,7 +56,7 @@ clause!(
 clause!(
     p3_a_unit_of_several_goes_on_behind_what_landed,
     p3_units,
-    []
+    [FreshBytes]
 );
 clause!(p4_fenced_stops_and_gives_back, p4, [KeepUnsent, GoOnFenced]);
 clause!(
@@ -206,9 +206,12 @@ async fn p3_units(fault: Option<Fault>) -> Check {
             rig.log.seen(1).await;
         }
         rig.log.open();
+        // The unit of 2 to 6 is in doubt by now; what comes behind it must not join it.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        grain.enqueue_bytes("7").await.unwrap();
         within(grain.flush()).await?.unwrap();
         ensure!(
-            rig.log.numbers(&id("a")) == [1, 2, 3, 4, 5, 6],
+            rig.log.numbers(&id("a")) == [1, 2, 3, 4, 5, 6, 7],
             "{act:?}: {:?}",
             rig.log.entries(&id("a"))
         );
