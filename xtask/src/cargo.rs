@@ -23,12 +23,15 @@ pub(crate) fn status(command: &mut Command) -> Result<bool, String> {
         .map_err(|error| format!("cannot run {command:?}: {error}"))
 }
 
-/// Runs a command, hands each line of its standard output to `line` after printing it; whether it
-/// succeeded. Bytes that are no UTF-8 are replaced.
+/// Runs a command, hands each line of its standard output to `line`, and prints those that it says
+/// are worth showing; whether the command succeeded. What is no UTF-8 is replaced for `line` alone.
 ///
 /// # Errors
 /// If it cannot be started, or its output not be read.
-pub(crate) fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool, String> {
+pub(crate) fn stream(
+    command: &mut Command,
+    mut line: impl FnMut(&str) -> bool,
+) -> Result<bool, String> {
     announce(command);
     let mut child = command
         .stdout(Stdio::piped())
@@ -46,9 +49,10 @@ pub(crate) fn stream(command: &mut Command, mut line: impl FnMut(&str)) -> Resul
         if read == 0 {
             break;
         }
-        // A closed pipe behind us must not stop the count; the exit status still tells.
-        let _ = out.write_all(&bytes).and_then(|()| out.flush());
-        line(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']));
+        if line(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r'])) {
+            // A closed pipe behind us must not stop the count; the exit status still tells.
+            let _ = out.write_all(&bytes).and_then(|()| out.flush());
+        }
     }
     child
         .wait()

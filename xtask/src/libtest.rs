@@ -39,8 +39,9 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Takes the next line, without its end.
-    pub(crate) fn line(&mut self, line: &str) {
+    /// Takes the next line, without its end; whether it is worth showing. What passed tests printed
+    /// is not, except for what is counted here.
+    pub(crate) fn line(&mut self, line: &str) -> bool {
         if is_running(line) {
             self.close_binary();
             self.running = true;
@@ -51,6 +52,7 @@ impl Reader {
         } else if self.running {
             self.body(line);
         }
+        !self.in_successes || line.starts_with(NOT_APPLICABLE) || line.starts_with(SKIPPED)
     }
 
     fn body(&mut self, line: &str) {
@@ -177,7 +179,9 @@ mod tests {
 
     fn read(text: &str, succeeded: bool, required: bool) -> String {
         let mut reader = Reader::default();
-        text.lines().for_each(|line| reader.line(line));
+        for line in text.lines() {
+            reader.line(line);
+        }
         reader.finish(succeeded, required).to_string()
     }
 
@@ -216,6 +220,28 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     #[test]
     fn sums_are_added_and_what_tests_say_is_taken_off() {
         assert_eq!(read(GOOD, true, false), "3 passed, 0 failed, 2 skipped");
+    }
+
+    #[test]
+    fn what_passed_tests_print_is_shown_only_if_it_counts() {
+        let mut reader = Reader::default();
+        let shown: Vec<&str> = GOOD.lines().filter(|line| reader.line(line)).collect();
+        assert!(shown.contains(&"test a ... ok"));
+        assert!(shown.contains(&"skipped: no server at hand"));
+        assert!(
+            shown
+                .iter()
+                .any(|line| line.starts_with("not applicable: l10_survives"))
+        );
+        assert!(
+            shown
+                .iter()
+                .any(|line| line.starts_with("test result: ok. 3 passed"))
+        );
+        assert!(
+            !shown.iter().any(|line| line.starts_with("---- ")),
+            "{shown:?}"
+        );
     }
 
     #[test]
