@@ -1,5 +1,6 @@
 //! [`Clause`]: one named test of one clause; and how it is run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -55,7 +56,7 @@ impl<F> Clause<F> {
             .enable_all()
             .build()
             .map_err(|error| Broken::new(format!("no runtime: {error}")))?;
-        let verdict = runtime.block_on(async {
+        let test = async {
             tokio::time::timeout(deadline, (self.run)(factory))
                 .await
                 .unwrap_or_else(|_| {
@@ -63,7 +64,9 @@ impl<F> Clause<F> {
                         "the test did not end within {deadline:?}"
                     )))
                 })
-        });
+        };
+        let verdict = catch_unwind(AssertUnwindSafe(|| runtime.block_on(test)))
+            .unwrap_or_else(|_| Err(Broken::new("a call panicked")));
         // A blocking call that never returns must not hold up the verdict.
         runtime.shutdown_background();
         verdict

@@ -9,9 +9,8 @@ macro_rules! __log_list {
             l1_no_number_is_reused
             l1_a_dead_grain_goes_on_with_the_next_number
             l1_numbers_end_at_two_to_the_53
-            l1_random_histories_only_rise
             l1_heads_say_what_came_last
-            l2_random_appends_are_judged_by_the_rule
+            l1_random_histories_only_rise
             l2_bad_entries_are_invalid
             l2_invalid_is_said_before_fenced
             l2_fenced_is_said_before_a_retry
@@ -31,6 +30,7 @@ macro_rules! __log_list {
             l2_an_unclaimed_append_moves_the_fence
             l2_an_epoch_above_a_claim_takes_over
             l2_racing_writers_of_one_epoch
+            l2_random_appends_are_judged_by_the_rule
             l3_a_batch_is_answered_per_grain
             l3_a_grain_stops_at_the_first_refusal
             l3_grains_are_independent
@@ -68,9 +68,9 @@ macro_rules! __log_list {
             l8_a_budget_cuts_at_entries_and_never_to_nothing
             l8_nothing_to_do_is_complete
             l8_a_shared_budget_defers_and_progresses
-            l8_random_histories_are_caught_up
             l8_runs_are_whole_under_concurrent_change
             l8_runs_carry_the_entries_of_the_log
+            l8_random_histories_are_caught_up
             l9_reads_see_what_was_acknowledged
             l9_latest_sequence_is_the_heads
             l9_listings_are_in_byte_order

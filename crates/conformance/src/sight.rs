@@ -88,6 +88,16 @@ pub(crate) async fn append_all<L: ReplicationLog>(log: &L, entries: &[Entry]) ->
     Ok(())
 }
 
+/// Appends entries in batches as large as the log takes.
+pub(crate) async fn append_many<L: ReplicationLog>(log: &L, entries: &[Entry]) -> Seen<()> {
+    for batch in entries.chunks(log.limits().max_batch_entries().clamp(1, 200)) {
+        for answer in log.append_batch(batch).await? {
+            answer.result?;
+        }
+    }
+    Ok(())
+}
+
 /// Everything that a refused append must leave as it was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shown {

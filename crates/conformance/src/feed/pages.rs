@@ -6,7 +6,7 @@ use gleaner_core::{Filter, ReplicationLog};
 
 use super::reader::{Reader, feed_of};
 use crate::pen::{Pen, grain};
-use crate::sight::append_all;
+use crate::sight::{append_all, append_many};
 use crate::verdict::{ensure, ensure_eq};
 use crate::{LogFactory, Verdict};
 
@@ -80,8 +80,9 @@ pub(crate) async fn f4_any_limit_gets_to_the_end(factory: &impl LogFactory) -> V
         batch.push(Pen::new(&grain("many", &format!("{at}"))?).full("x"));
     }
     let mut heads = HashMap::new();
-    for answer in log.append_batch(&batch).await? {
-        heads.insert(answer.grain, answer.result?.cursor);
+    append_many(&log, &batch).await?;
+    for entry in &batch {
+        heads.insert(entry.grain().clone(), entry.cursor());
     }
     ensure_eq!(heads.len(), 300, "grains written");
     for limit in [0, 1, 10, 299, 300, 10_000] {

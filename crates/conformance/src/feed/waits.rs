@@ -15,7 +15,7 @@ use crate::verdict::ensure;
 use crate::{LogFactory, Verdict};
 
 /// Longer than any wait that should be over at once, and shorter than [`LONG`] by far.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(10);
 /// A wait that nobody sits out.
 const LONG: Duration = Duration::from_secs(3600);
 

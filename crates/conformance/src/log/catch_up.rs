@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gleaner_core::{Budget, Caught, Cursor, Entry, GrainId, Kind, ReplicationLog, Run, run_after};
 
 use crate::pen::{Dice, Pen, cursors, grain, head_of, is_chain};
-use crate::sight::{append_all, caught, fits, head, history, sizes};
+use crate::sight::{append_all, append_many, caught, fits, head, history, sizes};
 use crate::verdict::{Seen, ensure, ensure_eq, ensure_matches};
 use crate::{Broken, LogFactory, Verdict};
 
@@ -71,9 +71,7 @@ pub(crate) async fn l8_a_backlog_of_whole_states_costs_one_entry(
     let grain = grain("plane", "backlog")?;
     let mut pen = Pen::new(&grain);
     let all: Vec<Entry> = (0..150).map(|at| pen.full(vec![b'x'; at])).collect();
-    for answer in log.append_batch(&all).await? {
-        answer.result?;
-    }
+    append_many(&log, &all).await?;
     for from in [
         Cursor::ZERO,
         Cursor::new(1, 1),

@@ -1,7 +1,7 @@
 //! L7: truncation always leaves a base to rebuild from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gleaner_core::{Budget, Cursor, ErrorKind, ReplicationLog, Truncation};
 
@@ -211,8 +211,10 @@ pub(crate) async fn l7_readers_always_find_a_base(factory: &impl LogFactory) -> 
             Ok(())
         })
     };
+    let reads = Arc::new(AtomicUsize::new(0));
     let reader = {
         let (log, done, grain) = (Arc::clone(&log), Arc::clone(&done), grain.clone());
+        let reads = Arc::clone(&reads);
         tokio::spawn(async move {
             while !done.load(Ordering::SeqCst) {
                 let page = log
@@ -226,6 +228,7 @@ pub(crate) async fn l7_readers_always_find_a_base(factory: &impl LogFactory) -> 
                     "what is left must begin with a base: {:?}",
                     cursors(&page.entries)
                 );
+                reads.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
             }
             Ok(())
@@ -233,12 +236,16 @@ pub(crate) async fn l7_readers_always_find_a_base(factory: &impl LogFactory) -> 
     };
     let mut pen = Pen::new(&grain);
     let mut verdict = Ok(());
-    for round in 0..40 {
-        let entries = pen.write(if round % 5 == 4 { "TF" } else { "FDD" });
+    // Until the reader has had its share, also on a backend where an append is over in no time.
+    let mut round = 0;
+    while round < 40 || (reads.load(Ordering::SeqCst) < 300 && !reader.is_finished()) {
+        round += 1;
+        let entries = pen.write(if round % 5 == 4 { "TF" } else { "FDDDD" });
         verdict = append_all(&*log, &entries).await;
         if verdict.is_err() {
             break;
         }
+        tokio::task::yield_now().await;
     }
     done.store(true, Ordering::SeqCst);
     let (cut, read): (Verdict, Verdict) = (cutter.await?, reader.await?);

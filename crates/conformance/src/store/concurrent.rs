@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gleaner_core::{
@@ -74,27 +74,30 @@ fn digests(all: &[Entry]) -> HashMap<Cursor, Digest> {
         .collect()
 }
 
-/// Reads in one of three ways until told to stop; whole, and never back.
-async fn read<S: ReplicaStore>(
-    store: Arc<S>,
+/// What one reader reads, and how.
+struct Watch {
     way: usize,
     grain: GrainId,
-    digests: Arc<HashMap<Cursor, Digest>>,
+    digests: HashMap<Cursor, Digest>,
     done: Arc<AtomicBool>,
-) -> Verdict {
-    let handle: Option<Arc<dyn ReplicaCell>> = store.handle(&grain);
+    reads: Arc<AtomicU64>,
+}
+
+/// Reads in one of three ways until told to stop; whole, and never back.
+async fn read<S: ReplicaStore>(store: Arc<S>, watch: Watch) -> Verdict {
+    let way = watch.way;
+    let handle: Option<Arc<dyn ReplicaCell>> = store.handle(&watch.grain);
     let mut known = (Generation::default(), Cursor::ZERO);
-    let mut reads = 0_u64;
     loop {
-        let last = done.load(Ordering::SeqCst);
+        let last = watch.done.load(Ordering::SeqCst);
         let seen = match (way, &handle) {
-            (1, Some(_)) => store.peek(&grain),
+            (1, Some(_)) => store.peek(&watch.grain),
             (2, Some(handle)) => handle.load(),
-            _ => store.get(&grain).await?,
+            _ => store.get(&watch.grain).await?,
         };
         match seen {
             Some(replica) => {
-                whole(&replica, &digests)?;
+                whole(&replica, &watch.digests)?;
                 let now = (replica.generation, replica.cursor);
                 ensure!(
                     now >= known,
@@ -107,11 +110,14 @@ async fn read<S: ReplicaStore>(
                 "way {way}: a reader saw {known:?}, then nothing"
             ),
         }
-        reads += 1;
         if last {
             break;
         }
-        if reads.is_multiple_of(16) {
+        if watch
+            .reads
+            .fetch_add(1, Ordering::SeqCst)
+            .is_multiple_of(16)
+        {
             tokio::task::yield_now().await;
         }
     }
@@ -131,22 +137,39 @@ pub(crate) async fn s4_readers_see_one_moment_through_rebases(
     hammer(factory, true).await
 }
 
+/// How often each reader reads at least; the histories are long enough for that.
+const READS: u64 = 400;
+const LENGTH: usize = 3000;
+
 async fn hammer<F: StoreFactory>(factory: &F, rebasing: bool) -> Verdict {
     let (_guard, store) = bound(factory).await?;
     let store = Arc::new(store);
     let done = Arc::new(AtomicBool::new(false));
     let mut grains = Vec::new();
     let mut tasks = Vec::new();
+    let mut counts = Vec::new();
     for at in 0..3 {
         let grain = grain("hammer", &format!("{at}"))?;
-        let all = history(&grain, 120);
-        let digests = Arc::new(digests(&all));
+        let all = history(&grain, LENGTH as u64);
         mark(&*store, &grain).await?;
-        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
-        tasks.push(tokio::spawn(read(store, at, grain.clone(), digests, done)));
+        let reads = Arc::new(AtomicU64::new(0));
+        let watch = Watch {
+            way: at,
+            grain: grain.clone(),
+            digests: digests(&all),
+            done: Arc::clone(&done),
+            reads: Arc::clone(&reads),
+        };
+        counts.push(reads);
+        tasks.push(tokio::spawn(read(Arc::clone(&store), watch)));
         grains.push((grain, all));
     }
-    let verdict = feed_in(&*store, &grains, rebasing).await;
+    let enough = || {
+        counts
+            .iter()
+            .all(|reads| reads.load(Ordering::SeqCst) >= READS)
+    };
+    let verdict = feed_in(&*store, &grains, rebasing, enough).await;
     done.store(true, Ordering::SeqCst);
     let mut verdicts = vec![verdict];
     for task in tasks {
@@ -159,34 +182,25 @@ async fn feed_in<S: ReplicaStore>(
     store: &S,
     grains: &[(GrainId, Vec<Entry>)],
     rebasing: bool,
+    enough: impl Fn() -> bool + Send + Sync,
 ) -> Verdict {
     let mut at: usize = 0;
     let mut step = 0;
-    while at < 120 {
+    while at < 120 || (at < LENGTH && !enough()) {
         step += 1;
         let take = 1 + step % 4;
         let mut runs = Vec::new();
         for (grain, all) in grains {
-            let now = mark(store, grain).await?;
             if rebasing && step % 5 == 0 {
-                // Back to the beginning and forward again, in one step.
-                let upto = 1 + at % 5;
-                let rebase = Rebase {
-                    grain: grain.clone(),
-                    expected: Expected::from(&now),
-                    entries: all.iter().take(upto).cloned().collect(),
-                };
-                let outcome = store.rebase(&ours(), rebase).await?;
-                ensure!(
-                    outcome.stop.is_none(),
-                    "a rebase under readers: {outcome:?}"
-                );
+                back(store, grain, all.get(..at).unwrap_or_default()).await?;
             }
             let now = mark(store, grain).await?;
+            // More than is new, so that a replica that was set back gets what it lacks.
+            let from = at.saturating_sub(20);
             runs.push(Advance {
                 grain: grain.clone(),
                 generation: now.generation,
-                entries: all.iter().take(at + take).cloned().collect(),
+                entries: all.iter().take(at + take).skip(from).cloned().collect(),
             });
         }
         at += take;
@@ -198,6 +212,26 @@ async fn feed_in<S: ReplicaStore>(
         }
         tokio::task::yield_now().await;
     }
+    Ok(())
+}
+
+/// Sets a replica back to a base some entries ago, and a little forward again, in one step.
+async fn back<S: ReplicaStore>(store: &S, grain: &GrainId, so_far: &[Entry]) -> Verdict {
+    let base = so_far
+        .iter()
+        .take(so_far.len().saturating_sub(5))
+        .rposition(|entry| entry.kind().is_base())
+        .unwrap_or(0);
+    let rebase = Rebase {
+        grain: grain.clone(),
+        expected: Expected::from(&mark(store, grain).await?),
+        entries: so_far.iter().skip(base).take(3).cloned().collect(),
+    };
+    let outcome = store.rebase(&ours(), rebase).await?;
+    ensure!(
+        outcome.stop.is_none(),
+        "a rebase under readers: {outcome:?}"
+    );
     Ok(())
 }
 
