@@ -96,7 +96,10 @@ impl Sender {
             {
                 timer.as_mut().reset(deadline);
             }
+            // In order, so that runs on paused time repeat. Nothing starves: what a wake-up or the timer
+            // stand for is looked at in every turn, whichever branch was taken.
             tokio::select! {
+                biased;
                 Some(done) = self.calls.join_next_with_id() => {
                     self.settle(done);
                     while let Some(done) = self.calls.try_join_next_with_id() {

@@ -1,6 +1,6 @@
 //! [`Shared`]: what the handles and the sender of one publisher have in common.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -61,7 +61,8 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 pub(crate) struct Registry {
-    pub(crate) grains: HashMap<GrainId, Arc<Grain>>,
+    /// In order, so that a flush asks and an end answers in the same order in every run.
+    pub(crate) grains: BTreeMap<GrainId, Arc<Grain>>,
     /// Being claimed: a second opening waits for the first, or it would fence it.
     pub(crate) opening: HashSet<GrainId>,
 }

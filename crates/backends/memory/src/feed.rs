@@ -16,7 +16,7 @@ const SCAN: usize = 4096;
 
 /// Grains by the number of their last append. A grain that is appended to again moves to the end, so
 /// the feed has one row a grain, however long the history. A grain's [`Row`] stands in its history.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Feed {
     /// The last number given.
     counter: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Feed {
 }
 
 /// Where a grain stands in the feed; nowhere before its first append.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Row(Option<u64>);
 
 impl Feed {

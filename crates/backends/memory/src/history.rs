@@ -14,7 +14,7 @@ use crate::feed::Row;
 /// One grain's head, fence, floor and the entries that are left, in ascending order.
 ///
 /// The first entry is a base: a first append is one (L2 (5)), and `truncate` leaves one (L7).
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct History {
     head: Option<Head>,
     fence: Option<Fence>,

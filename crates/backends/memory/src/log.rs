@@ -43,9 +43,10 @@ pub(crate) struct Shared {
     pub(crate) moved: watch::Sender<()>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct State {
     pub(crate) identity: Identity,
+    names: Names,
     /// In the order of `list_heads`. Also holds grains that were claimed and have no entry yet.
     pub(crate) grains: BTreeMap<GrainId, History>,
     pub(crate) feed: Feed,
@@ -59,8 +60,29 @@ impl MemoryLog {
 
     /// An empty log with other limits.
     pub fn with_limits(limits: Limits) -> Self {
+        Self::named(
+            limits,
+            Names {
+                seed: None,
+                given: 0,
+            },
+        )
+    }
+
+    /// For tests and simulations: an empty log whose identities follow from a seed, so that a run
+    /// repeats to the byte. Two logs of one seed have one identity: do not let them meet.
+    pub fn seeded(seed: u64) -> Self {
+        let names = Names {
+            seed: Some(seed),
+            given: 0,
+        };
+        Self::named(Limits::default(), names)
+    }
+
+    fn named(limits: Limits, mut names: Names) -> Self {
         let state = State {
-            identity: Identity::new(LogId::new(drawn()), drawn()),
+            identity: Identity::new(LogId::new(names.next()), names.next()),
+            names,
             grains: BTreeMap::new(),
             feed: Feed::default(),
         };
@@ -76,7 +98,48 @@ impl MemoryLog {
     /// For tests and simulations: the history may have forked (L11), as after a restored backup or
     /// an asynchronous failover. Feed positions taken before expire; replicas stay those of this log.
     pub fn fork_history(&self) {
-        self.shared.state.lock().identity.history = drawn();
+        {
+            let mut state = self.shared.state.lock();
+            state.identity.history = state.names.next();
+        }
+        self.wake();
+    }
+
+    /// For tests and simulations: a copy as it is now, detached: a backup, or an asynchronous copy
+    /// that is read while it lags behind. What is appended to the one does not reach the other.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let state = self.shared.state.lock().clone();
+        Self {
+            shared: Arc::new(Shared {
+                limits: self.shared.limits,
+                state: Mutex::new(state),
+                moved: watch::Sender::new(()),
+            }),
+        }
+    }
+
+    /// For tests and simulations: takes a copy's content, fences and feed included, and forks the
+    /// history, as an operator does who restores a backup.
+    pub fn restore(&self, backup: &Self) {
+        let content = backup.shared.state.lock().clone();
+        {
+            let mut state = self.shared.state.lock();
+            state.grains = content.grains;
+            state.feed = content.feed;
+            state.identity.history = state.names.next();
+        }
+        self.wake();
+    }
+
+    /// For tests and simulations: everything is gone and another log stands in its place.
+    pub fn begin_anew(&self) {
+        {
+            let mut state = self.shared.state.lock();
+            state.grains.clear();
+            state.feed = Feed::default();
+            state.identity = Identity::new(LogId::new(state.names.next()), state.names.next());
+        }
         self.wake();
     }
 
@@ -88,6 +151,7 @@ impl MemoryLog {
             grains,
             feed,
             identity,
+            names,
         } = &mut *state;
         let Some(history) = grains.get_mut(grain) else {
             return false;
@@ -100,7 +164,7 @@ impl MemoryLog {
         } else {
             feed.forget(&mut history.row);
         }
-        identity.history = drawn();
+        identity.history = names.next();
         drop(state);
         self.wake();
         true
@@ -295,13 +359,23 @@ fn first_of_type(name: &str) -> Option<GrainId> {
     GrainId::new(name, "\0").ok()
 }
 
-/// 16 random bytes from the seeds of std's hash maps: they need only differ from log to log.
-fn drawn() -> Bytes {
-    let mut bytes = Vec::with_capacity(16);
-    for _ in 0..2 {
-        bytes.extend_from_slice(&RandomState::new().build_hasher().finish().to_le_bytes());
+/// Where identities come from: 16 bytes that need only differ from log to log.
+#[derive(Debug, Clone)]
+struct Names {
+    /// None: from the seeds of std's hash maps.
+    seed: Option<u64>,
+    given: u64,
+}
+
+impl Names {
+    fn next(&mut self) -> Bytes {
+        self.given += 1;
+        let words = match self.seed {
+            Some(seed) => [seed, self.given],
+            None => [(); 2].map(|()| RandomState::new().build_hasher().finish()),
+        };
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
-    bytes.into()
 }
 
 #[cfg(test)]

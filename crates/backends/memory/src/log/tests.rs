@@ -408,3 +408,37 @@ async fn a_full_state_grain_costs_one_entry_whatever_the_backlog() {
     };
     assert_eq!((run.entries.len(), run.complete), (1, true));
 }
+
+#[tokio::test]
+async fn a_restored_copy_takes_the_place_of_all_that_came_later() {
+    let log = MemoryLog::seeded(3);
+    log.append(full("a", 1, 1)).await.unwrap();
+    let (backup, before) = (log.copied(), log.identity().await.unwrap());
+    assert_eq!(backup.identity().await.unwrap(), before);
+    let position = log.feed().unwrap().start(&Filter::all()).await.unwrap();
+    log.append(full("a", 1, 2)).await.unwrap();
+    log.append(full("b", 1, 1)).await.unwrap();
+    assert_eq!(backup.heads(&[grain("b")]).await.unwrap(), [None]);
+
+    log.restore(&backup);
+    let after = log.identity().await.unwrap();
+    assert_eq!(after.log, before.log);
+    assert_ne!(after.history, before.history);
+    let heads = log.heads(&[grain("a"), grain("b")]).await.unwrap();
+    assert_eq!(heads[0].unwrap().cursor, Cursor::new(1, 1));
+    assert_eq!(heads[1], None);
+    let feed = log.feed().unwrap();
+    let expired = feed.changes(&position, &Filter::all(), 9).await;
+    assert_eq!(expired.unwrap_err().kind(), ErrorKind::Expired);
+
+    log.begin_anew();
+    assert_ne!(log.identity().await.unwrap().log, before.log);
+    assert_eq!(log.heads(&[grain("a")]).await.unwrap(), [None]);
+}
+
+#[tokio::test]
+async fn a_seed_names_its_logs_alike() {
+    let identity = |seed| async move { MemoryLog::seeded(seed).identity().await.unwrap() };
+    assert_eq!(identity(1).await, identity(1).await);
+    assert_ne!(identity(1).await, identity(2).await);
+}
