@@ -1,7 +1,7 @@
 //! [`GrainCell`]: what the driver tells readers of one grain, without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use gleaner_actor::{Health, Moment};
 
@@ -41,6 +41,11 @@ impl Confirmed {
             .store(t0.monotonic.as_nanos(), Ordering::Release);
     }
 
+    /// Takes back what was published.
+    fn revoke(&self) {
+        self.monotonic.store(NEVER, Ordering::Release);
+    }
+
     pub(crate) fn get(&self) -> Option<Reading> {
         let monotonic = self.monotonic.load(Ordering::Acquire);
         let wall = self.wall.load(Ordering::Acquire);
@@ -55,11 +60,14 @@ impl Confirmed {
 ///
 /// The driver marks a grain pending *before* it publishes a T0 that does not cover it; a reader takes
 /// T0 first, then pending, then the state (C5). So a reader that sees a T0 sees every mark that came
-/// before it, and then a state at least as new.
+/// before it, and then a state at least as new. A replica that is set back is the one exception: what
+/// was confirmed is revoked before, and the reader looks for that last ([`Self::still`]).
 #[derive(Debug)]
 pub(crate) struct GrainCell {
     /// Health in the low bits, [`PENDING`] and [`GONE`] above.
     flags: AtomicU8,
+    /// How often what had been confirmed was taken back.
+    revoked: AtomicU32,
     /// Confirmed by the grain's own `catch_up`.
     own: Confirmed,
     /// Confirmed by the feed that covers the grain, if one does.
@@ -76,6 +84,7 @@ pub(crate) struct Standing {
     pub(crate) health: Health,
     pub(crate) confirmed: Option<Reading>,
     pub(crate) gone: bool,
+    revoked: u32,
 }
 
 impl GrainCell {
@@ -83,6 +92,7 @@ impl GrainCell {
         let flags = Health::Bootstrapping.code() | PENDING;
         Self {
             flags: AtomicU8::new(flags),
+            revoked: AtomicU32::new(0),
             own: Confirmed::never(),
             feed,
         }
@@ -111,8 +121,36 @@ impl GrainCell {
         self.own.raise(t0);
     }
 
+    /// Driver: the follower ends. What its feed has confirmed stays confirmed, though nothing will be
+    /// any more.
+    pub(crate) fn keep(&self) {
+        if self.flags.load(Ordering::Relaxed) & PENDING == 0
+            && let Some(t0) = self.feed.as_ref().and_then(|feed| feed.get())
+        {
+            self.own.raise(t0);
+        }
+    }
+
+    /// Driver: the replica is about to be set back, so that it will not hold what it was confirmed to
+    /// hold. Called before the store is told; the grain is pending.
+    pub(crate) fn revoke(&self) {
+        self.revoked.fetch_add(1, Ordering::AcqRel);
+        self.own.revoke();
+    }
+
+    /// Reader: what `standing`, taken before the state, says once the state is taken. Whoever has a
+    /// state that was set back sees here that it was.
+    pub(crate) fn still(&self, standing: Standing) -> Standing {
+        let same = self.revoked.load(Ordering::Acquire) == standing.revoked;
+        Standing {
+            confirmed: standing.confirmed.filter(|_| same),
+            ..standing
+        }
+    }
+
     /// Reader: T0, then pending, then (by the caller) the state.
     pub(crate) fn standing(&self) -> Standing {
+        let revoked = self.revoked.load(Ordering::Acquire);
         let feed = self.feed.as_ref().and_then(|feed| feed.get());
         let own = self.own.get();
         let flags = self.flags.load(Ordering::Acquire);
@@ -126,6 +164,7 @@ impl GrainCell {
             health: Health::from_code(flags & HEALTH),
             confirmed,
             gone: flags & GONE != 0,
+            revoked,
         }
     }
 }

@@ -68,6 +68,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
         let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
         let standing = followed.cell.standing();
         let replica = self.peek(grain)?;
+        let standing = followed.cell.still(standing);
         let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
         self.decode(stamp, replica)
     }
@@ -101,6 +102,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
             let left = options.patience().saturating_sub(began.elapsed());
             let changed = async {
                 tokio::select! {
+                    biased;
                     open = watch.changed() => open,
                     open = confirmations.changed() => open.is_ok(),
                 }
@@ -141,6 +143,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
         } else {
             self.store.get(grain).await.map_err(ReadError::Store)?
         };
+        let standing = followed.cell.still(standing);
         let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
         self.decode(stamp, replica)
     }
@@ -203,6 +206,7 @@ impl<T, C: Codec<T>> GrainReader<T, C> {
             return self.reader.get(&self.grain, options);
         };
         let replica = place.load();
+        let standing = self.cell.still(standing);
         let stamp = options.admit(standing, replica.as_deref(), &*self.reader.shared.clock)?;
         self.reader.decode(stamp, replica)
     }

@@ -1,7 +1,7 @@
 //! [`Shared`]: what the driver and the readers of one follower have in common.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// How many grains are watched; spares the driver a look-up a grain where nobody watches.
     watched: AtomicUsize,
     streams: Mutex<Vec<Weak<Backlog>>>,
+    /// The driver has ended: nothing will be told any more.
+    closed: AtomicBool,
     /// Ticks at every feed page that confirms: all grains may have become younger at once.
     confirmations: watch::Sender<u64>,
 }
@@ -47,6 +49,7 @@ impl Shared {
             watches: Map::default(),
             watched: AtomicUsize::new(0),
             streams: Mutex::new(Vec::new()),
+            closed: AtomicBool::new(false),
             confirmations: watch::Sender::new(0),
         }
     }
@@ -71,6 +74,10 @@ impl Shared {
     pub(crate) fn subscribe(&self, grain: &GrainId) -> watch::Receiver<u64> {
         match self.watches.entry(grain.clone()) {
             Entry::Occupied(known) => known.get().subscribe(),
+            // Its sender is gone at once: it says that the follower has ended.
+            Entry::Vacant(_) if self.closed.load(Ordering::SeqCst) => {
+                watch::Sender::new(0).subscribe()
+            }
             Entry::Vacant(vacant) => {
                 self.watched.fetch_add(1, Ordering::SeqCst);
                 vacant.insert(watch::Sender::new(0)).subscribe()
@@ -107,7 +114,14 @@ impl Shared {
 
     pub(crate) fn stream(&self) -> ChangeStream {
         let backlog = Arc::new(Backlog::default());
-        self.streams.lock().push(Arc::downgrade(&backlog));
+        let mut streams = self.streams.lock();
+        // Under the lock, as `close` closes: a stream is closed by one of the two.
+        if self.closed.load(Ordering::SeqCst) {
+            backlog.close();
+        } else {
+            streams.push(Arc::downgrade(&backlog));
+        }
+        drop(streams);
         ChangeStream::new(backlog)
     }
 
@@ -119,8 +133,14 @@ impl Shared {
 
     /// The driver has ended.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
         self.each_stream(Backlog::close);
-        self.watches.clear();
+        // In order, so that those who wait wake in the same order in every run.
+        let mut watched: Vec<GrainId> = self.watches.iter().map(|it| it.key().clone()).collect();
+        watched.sort_unstable();
+        for grain in &watched {
+            self.watches.remove(grain);
+        }
         self.watched.store(0, Ordering::SeqCst);
     }
 

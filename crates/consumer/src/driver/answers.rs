@@ -7,7 +7,7 @@ use gleaner_core::{CatchUp, Caught, Entry, Error, ErrorKind, LogId, Mark, Outcom
 
 use super::grains::Cargo;
 use super::ops::{RunInfo, Whole};
-use super::reach::Side;
+use super::reach::Asked;
 use super::{Driver, lines};
 use crate::clock::Reading;
 
@@ -15,17 +15,18 @@ impl Driver {
     pub(super) fn loaded(
         &mut self,
         slots: Vec<u32>,
-        result: Result<(LogId, Vec<Mark>), (Side, Error)>,
+        result: Result<(LogId, Vec<Mark>), (Asked, Error)>,
     ) {
         self.queues.loading = self.queues.loading.saturating_sub(1);
         let mut marks = match result {
             Ok((bound, marks)) => {
-                self.reach.answered(Side::Store);
+                self.reach.answered(Asked::Binding);
+                self.reach.answered(Asked::Cursors);
                 self.bound.get_or_insert(bound);
                 marks.into_iter()
             }
-            Err((side, error)) => {
-                self.reach.failed(side, &error);
+            Err((asked, error)) => {
+                self.reach.failed(asked, &error);
                 Vec::new().into_iter()
             }
         };
@@ -59,15 +60,20 @@ impl Driver {
         let (log, grains) = match result {
             Ok(answer) => (answer.identity.log, answer.grains),
             Err(error) => {
-                self.reach.failed(Side::Log, &error);
+                self.reach.failed(Asked::Reads, &error);
                 for number in slots {
                     self.tell(number, &Event::ReadFailed);
                 }
                 return;
             }
         };
-        self.reach.answered(Side::Log);
+        self.reach.answered(Asked::Reads);
         let foreign = self.is_foreign(&log);
+        // The first grain that moved is always served (L8). A log that puts off all of them would be
+        // asked again for ever.
+        let served = grains
+            .iter()
+            .any(|caught| !matches!(caught, Caught::Deferred));
         let mut grains = grains.into_iter();
         for number in slots {
             match grains.next() {
@@ -80,9 +86,9 @@ impl Driver {
                     };
                     self.brought(number, t0, log.clone(), run.entries, answer);
                 }
-                Some(Caught::Deferred) => self.tell(number, &Event::Deferred),
+                Some(Caught::Deferred) if served => self.tell(number, &Event::Deferred),
                 Some(Caught::Failed(error)) => self.unreadable(number, &error),
-                None => self.tell(number, &Event::ReadFailed),
+                Some(Caught::Deferred) | None => self.tell(number, &Event::ReadFailed),
             }
         }
     }
@@ -91,7 +97,7 @@ impl Driver {
         self.queues.reading = self.queues.reading.saturating_sub(1);
         match result {
             Ok(Whole { log, head, entries }) => {
-                self.reach.answered(Side::Log);
+                self.reach.answered(Asked::Reads);
                 let foreign = self.is_foreign(&log);
                 let first = entries.first().map(Entry::cursor);
                 let answer = Answer {
@@ -146,11 +152,11 @@ impl Driver {
         self.queues.applying = self.queues.applying.saturating_sub(1);
         let mut outcomes = match result {
             Ok(outcomes) => {
-                self.reach.answered(Side::Store);
+                self.reach.answered(Asked::Writes);
                 outcomes.into_iter()
             }
             Err(error) => {
-                self.reach.failed(Side::Store, &error);
+                self.reach.failed(Asked::Writes, &error);
                 Vec::new().into_iter()
             }
         };
@@ -165,7 +171,7 @@ impl Driver {
     pub(super) fn rebased(&mut self, run: &RunInfo, result: Result<Outcome, Error>) {
         match result {
             Ok(outcome) => {
-                self.reach.answered(Side::Store);
+                self.reach.answered(Asked::Writes);
                 if outcome.stop.is_none()
                     && outcome.mark.cursor < run.before
                     && let Some(slot) = self.slots.get(run.slot)
@@ -175,7 +181,7 @@ impl Driver {
                 self.landed(run, outcome, Event::Rebased);
             }
             Err(error) => {
-                self.reach.failed(Side::Store, &error);
+                self.reach.failed(Asked::Writes, &error);
                 self.tell(run.slot, &Event::ApplyFailed);
             }
         }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use gleaner_actor::{Event, FeedAction, FeedEvent, FeedReader, Health, Jitter};
+use gleaner_actor::{Event, FeedAction, FeedEvent, FeedReader, Health, Jitter, Moment};
 use gleaner_core::{
     Changes, Error, ErrorKind, Filter, GrainId, HeadPage, LogId, Position, ReplicationLog,
 };
 use tokio::sync::{Notify, oneshot};
 
 use super::ops::{self, Done, FeedDone, RebindReply};
-use super::reach::Side;
+use super::reach::Asked;
 use super::{Driver, lines};
 use crate::cell::Confirmed;
 use crate::clock::Reading;
@@ -35,6 +36,12 @@ pub(super) struct Feed {
     /// Ends a wait or backoff early.
     wake: Arc<Notify>,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Hints in a row whose page named nothing.
+    fruitless: u32,
+    /// When the last wait would have ended without a hint.
+    rest_until: Moment,
+    /// Whether a hint ended it before.
+    hinted: bool,
 }
 
 impl Feed {
@@ -81,6 +88,8 @@ impl Driver {
         feed.discover = true;
         // A feed that served grains by name alone begins anew: its heads were never listed.
         feed.serial = feed.serial.wrapping_add(1);
+        // What still waits for the former reader must not take the wake-ups of this one.
+        feed.wake = Arc::new(Notify::new());
         feed.reader = FeedReader::new(policy, jitter, has_feed);
         self.feed_event(index, FeedEvent::Start);
     }
@@ -107,6 +116,9 @@ impl Driver {
             serial: 0,
             wake: Arc::new(Notify::new()),
             waiting: Vec::new(),
+            fruitless: 0,
+            rest_until: Moment::START,
+            hinted: false,
         });
         self.feeds.len() - 1
     }
@@ -125,25 +137,27 @@ impl Driver {
     }
 
     fn feed_event(&mut self, index: usize, event: FeedEvent) {
-        let now = self.now();
+        let (now, t0) = (self.now(), self.t0());
         let Some(feed) = self.feeds.get_mut(index) else {
             return;
         };
+        if event == FeedEvent::Woken {
+            feed.hinted = now < feed.rest_until;
+        }
         let action = feed.reader.on(now, event);
         let (serial, filter) = (feed.serial, feed.filter.clone());
         let (log, store, bound) = (self.log.clone(), self.store.clone(), self.bound.clone());
         let limit = self.settings.names_per_page;
-        let t0 = self.shared.clock.read();
         match action {
             FeedAction::Nothing | FeedAction::Stopped => {}
             FeedAction::Start => self.feed_op(index, serial, t0, async move {
                 let started = async {
                     let bound = ops::bind(&*log, &*store, bound).await?;
-                    let feed = log.feed().ok_or_else(|| (Side::Log, no_feed()))?;
+                    let feed = log.feed().ok_or_else(|| (Asked::Feed, no_feed()))?;
                     let position = feed
                         .start(&filter)
                         .await
-                        .map_err(|error| (Side::Log, error))?;
+                        .map_err(|error| (Asked::Feed, error))?;
                     Ok((bound, position))
                 };
                 FeedDone::Started(started.await)
@@ -174,14 +188,22 @@ impl Driver {
                 let wait = until.since(now).min(LONGEST_WAIT);
                 let position = feed.position.clone().filter(|_| self.settings.hints);
                 let wake = feed.wake.clone();
+                let deaf = deafness(feed.fruitless).min(wait);
+                feed.rest_until = now.plus(wait);
                 self.feed_op(index, serial, t0, async move {
                     let hinted = async {
                         match (&position, log.feed()) {
-                            (Some(position), Some(feed)) => feed.wait(position, wait).await,
+                            (Some(position), Some(feed)) => {
+                                if !deaf.is_zero() {
+                                    tokio::time::sleep(deaf).await;
+                                }
+                                feed.wait(position, wait.saturating_sub(deaf)).await;
+                            }
                             _ => tokio::time::sleep(wait).await,
                         }
                     };
                     tokio::select! {
+                        biased;
                         () = hinted => {}
                         () = wake.notified() => {}
                     }
@@ -193,6 +215,7 @@ impl Driver {
                 let wake = feed.wake.clone();
                 self.feed_op(index, serial, t0, async move {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(wait) => {}
                         () = wake.notified() => {}
                     }
@@ -229,20 +252,21 @@ impl Driver {
         }
         let event = match outcome {
             FeedDone::Started(Ok((bound, position))) => {
-                self.reach.answered(Side::Log);
+                self.reach.answered(Asked::Feed);
+                self.reach.answered(Asked::Binding);
                 self.started(index, bound, position);
                 FeedEvent::Started
             }
-            FeedDone::Started(Err((side, error))) => {
-                self.reach.failed(side, &error);
+            FeedDone::Started(Err((asked, error))) => {
+                self.reach.failed(asked, &error);
                 FeedEvent::Failed
             }
             FeedDone::Listed(Ok(page)) => {
-                self.reach.answered(Side::Log);
+                self.reach.answered(Asked::Feed);
                 self.listed(index, t0, page)
             }
             FeedDone::Page(Ok(changes)) => {
-                self.reach.answered(Side::Log);
+                self.reach.answered(Asked::Feed);
                 let complete = changes.complete;
                 self.named(index, t0, changes);
                 FeedEvent::Page { complete }
@@ -252,7 +276,7 @@ impl Driver {
                     tracing::info!(%error, "the feed's position has expired; listing again");
                     FeedEvent::Expired
                 } else {
-                    self.reach.failed(Side::Log, &error);
+                    self.reach.failed(Asked::Feed, &error);
                     FeedEvent::Failed
                 }
             }
@@ -278,11 +302,13 @@ impl Driver {
             feed.position = Some(position);
         }
         for slot in self.slots.all() {
-            if self
-                .slots
-                .get(slot)
-                .is_some_and(|slot| slot.feed == Some(index))
+            if let Some(doubted) = self.slots.get_mut(slot)
+                && doubted.feed == Some(index)
             {
+                // A head from before the doubt says nothing any more.
+                if let Some(extra) = doubted.extra.as_mut() {
+                    extra.listed = None;
+                }
                 self.tell(slot, &Event::Doubted);
             }
         }
@@ -314,7 +340,15 @@ impl Driver {
     /// the page's T0 is published for the others (C3, C5).
     fn named(&mut self, index: usize, t0: Reading, changes: Changes) {
         self.shared.counts.pages.fetch_add(1, Ordering::Relaxed);
-        let discover = self.feeds.get(index).is_some_and(|feed| feed.discover);
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        feed.fruitless = if feed.hinted && changes.moved.is_empty() {
+            feed.fruitless.saturating_add(1)
+        } else {
+            0
+        };
+        let discover = feed.discover;
         for moved in changes.moved {
             if let Some(followed) = self.shared.find(&moved.grain) {
                 self.tell(followed.slot, &Event::Named(moved.head));
@@ -368,6 +402,16 @@ impl Driver {
             }
         }
         let _ = reply.send(Ok(replies));
+    }
+}
+
+/// How long hints are not listened to after so many in a row whose page named nothing. The first two
+/// are free: a hint for what was just read, and one that crossed a page, are common. A log that goes on
+/// hinting at nothing, or at grains of other filters, is asked some hundred times a second at most.
+fn deafness(fruitless: u32) -> Duration {
+    match fruitless {
+        0..=2 => Duration::ZERO,
+        more => Duration::from_millis(1 << (more - 3).min(3)),
     }
 }
 

@@ -97,8 +97,8 @@ impl Driver {
             return;
         };
         self.count_health(Health::Bootstrapping, 1);
+        self.shared.register(grain.clone(), Followed { cell, slot });
         self.shared.touch(&grain);
-        self.shared.register(grain, Followed { cell, slot });
         self.tell(slot, &Event::Start);
     }
 
@@ -224,6 +224,11 @@ impl Driver {
                 let Some((grain, run, log, entries)) = self.run_of(number, cargo) else {
                     return;
                 };
+                if let Some(slot) = self.slots.get(number)
+                    && entries.last().is_some_and(|last| last.cursor() < run.before)
+                {
+                    slot.cell.revoke();
+                }
                 let store = self.store.clone();
                 self.ops.push(Box::pin(async move {
                     let result = store
@@ -244,10 +249,20 @@ impl Driver {
                     slot.timer = slot.timer.wrapping_add(1);
                     if let Some(until) = until {
                         self.timers.set(until, number, slot.timer);
+                        self.tidy_timers();
                     }
                 }
             }
             Action::Stopped => self.remove(number),
+        }
+    }
+
+    /// Drops void deadlines once they outnumber those that count, so that a grain that is told to poll
+    /// over and over, and rests for long, does not pile them up.
+    fn tidy_timers(&mut self) {
+        let (timers, slots) = (&mut self.timers, &self.slots);
+        if timers.len() > 1024 + 4 * slots.len() {
+            timers.retain(|number, set| slots.get(number).is_some_and(|slot| slot.timer == set));
         }
     }
 
@@ -271,7 +286,10 @@ impl Driver {
             return;
         };
         self.count_health(slot.actor.health(), -1);
-        self.shared.unregister(&slot.grain);
+        // After a shutdown, readers go on to serve what the store holds.
+        if self.closing.is_empty() {
+            self.shared.unregister(&slot.grain);
+        }
         let extra = slot.extra.take().unwrap_or_default();
         if let Some(asker) = extra.decide {
             let _ = asker.send(Err(ControlError::NotFollowed));

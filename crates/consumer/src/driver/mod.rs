@@ -22,6 +22,7 @@ mod waiters;
 use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -38,6 +39,7 @@ use self::reach::Reach;
 use self::slots::Slots;
 use self::timers::Timers;
 use self::waiters::Waiters;
+use crate::clock::Reading;
 use crate::control::ControlError;
 use crate::follower::{CaughtUp, FollowError};
 use crate::settings::{LONGEST_WAIT, Settings};
@@ -118,6 +120,8 @@ pub(crate) struct Driver {
     waiters: Waiters,
     reach: Reach,
     closing: Vec<oneshot::Sender<()>>,
+    /// The latest T0 of a request.
+    last_t0: Option<Moment>,
 }
 
 impl Driver {
@@ -146,6 +150,7 @@ impl Driver {
             waiters: Waiters::default(),
             reach: Reach::default(),
             closing: Vec::new(),
+            last_t0: None,
         }
     }
 
@@ -154,7 +159,9 @@ impl Driver {
         // One timer for all waits, set again only when the first deadline changes: to build one anew in
         // every turn of the loop costs more than all the rest of it.
         let mut alarm = pin!(tokio::time::sleep(LONGEST_WAIT));
-        let mut set_for = None;
+        // What it is set for; none once it has rung, and then it is set again whatever is due: a timer
+        // that has rung goes on ringing.
+        let mut set_for: Option<Option<Moment>> = None;
         loop {
             self.fire_timers();
             self.pump();
@@ -163,10 +170,10 @@ impl Driver {
                 break;
             }
             let due = self.timers.next();
-            if set_for != due {
+            if set_for != Some(due) {
                 let wait = due.map_or(LONGEST_WAIT, |due| due.since(self.now()).min(LONGEST_WAIT));
                 alarm.as_mut().reset(Instant::now() + wait);
-                set_for = due;
+                set_for = Some(due);
             }
             tokio::select! {
                 biased;
@@ -181,6 +188,7 @@ impl Driver {
         }
         for slot in self.slots.all() {
             if let Some(slot) = self.slots.get(slot) {
+                slot.cell.keep();
                 slot.cell.set(slot.actor.health(), true);
             }
         }
@@ -193,13 +201,35 @@ impl Driver {
     /// Takes in what has happened already, so that its consequences share calls.
     fn gather(&mut self) {
         for _ in 0..GATHER {
-            if let Ok(command) = self.inbox.try_recv() {
-                self.command(command);
-            } else if let Some(Some(done)) = self.ops.next().now_or_never() {
-                self.complete(done);
-            } else {
+            // One of each in turn: handles that never stop asking must not starve what was begun.
+            let command = self.inbox.try_recv().ok();
+            let done = self.ops.next().now_or_never().flatten();
+            if command.is_none() && done.is_none() {
                 return;
             }
+            if let Some(done) = done {
+                self.complete(done);
+            }
+            if let Some(command) = command {
+                self.command(command);
+            }
+        }
+    }
+
+    /// Just before a request is sent: its T0 (C1).
+    fn t0(&mut self) -> Reading {
+        let t0 = self.shared.clock.read();
+        self.last_t0 = self.last_t0.max(Some(t0.monotonic));
+        t0
+    }
+
+    /// A moment that the T0 of no request sent so far has reached, though the clock may not have moved
+    /// since.
+    fn after_all_sent(&self) -> Moment {
+        let now = self.shared.clock.read().monotonic;
+        match self.last_t0 {
+            Some(last) if last >= now => last.plus(Duration::from_nanos(1)),
+            _ => now,
         }
     }
 
@@ -248,8 +278,8 @@ impl Driver {
             }
             Command::Ready { reply } => self.waiters.ready(reply),
             Command::CaughtUp { reply } => {
-                let since = self.shared.clock.read();
                 if self.log.confirms() {
+                    let since = self.after_all_sent();
                     self.waiters.caught_up(since, reply);
                     self.poll_all_now();
                 } else {
@@ -295,8 +325,11 @@ impl Driver {
                 for feed in &mut self.feeds {
                     feed.end();
                 }
-                for slot in self.slots.all() {
-                    self.tell(slot, &Event::Stop);
+                for number in self.slots.all() {
+                    if let Some(slot) = self.slots.get(number) {
+                        slot.cell.keep();
+                    }
+                    self.tell(number, &Event::Stop);
                 }
             }
         }

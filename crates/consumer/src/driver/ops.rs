@@ -11,7 +11,7 @@ use gleaner_core::{
 use tokio::sync::oneshot;
 
 use super::Replies;
-use super::reach::Side;
+use super::reach::Asked;
 use crate::clock::Reading;
 use crate::follower::FollowError;
 
@@ -19,7 +19,7 @@ use crate::follower::FollowError;
 pub(super) enum Done {
     Loaded {
         slots: Vec<u32>,
-        result: Result<(LogId, Vec<Mark>), (Side, Error)>,
+        result: Result<(LogId, Vec<Mark>), (Asked, Error)>,
     },
     CaughtUp {
         slots: Vec<u32>,
@@ -55,7 +55,7 @@ pub(super) type RebindReply = oneshot::Sender<Result<Replies, FollowError>>;
 
 /// What a feed's operation brought.
 pub(super) enum FeedDone {
-    Started(Result<(LogId, Position), (Side, Error)>),
+    Started(Result<(LogId, Position), (Asked, Error)>),
     Listed(Result<HeadPage, Error>),
     Page(Result<Changes, Error>),
     Woken,
@@ -99,7 +99,7 @@ pub(super) fn load(
             let marks = store
                 .cursor(&grains)
                 .await
-                .map_err(|error| (Side::Store, error))?;
+                .map_err(|error| (Asked::Cursors, error))?;
             Ok((bound, marks))
         }
         .await;
@@ -112,19 +112,19 @@ pub(super) async fn bind(
     log: &dyn ReplicationLog,
     store: &dyn ReplicaStore,
     known: Option<LogId>,
-) -> Result<LogId, (Side, Error)> {
+) -> Result<LogId, (Asked, Error)> {
     if let Some(known) = known {
         return Ok(known);
     }
     let followed = log
         .identity()
         .await
-        .map_err(|error| (Side::Log, error))?
+        .map_err(|error| (Asked::Binding, error))?
         .log;
     match store
         .bind(&followed, None)
         .await
-        .map_err(|error| (Side::Store, error))?
+        .map_err(|error| (Asked::Cursors, error))?
     {
         Binding::Bound => Ok(followed),
         Binding::Foreign { log } => Ok(log),
@@ -141,7 +141,15 @@ pub(super) fn rebind(
     Box::pin(async move {
         let result = async {
             let followed = log.identity().await?.log;
-            match store.bind(&followed, bound.as_ref()).await? {
+            let former = match bound {
+                Some(bound) => bound,
+                // Nothing was loaded yet: ask the store to which it belongs.
+                None => match store.bind(&followed, None).await? {
+                    Binding::Bound => return Ok(followed),
+                    Binding::Foreign { log } => log,
+                },
+            };
+            match store.bind(&followed, Some(&former)).await? {
                 Binding::Bound => Ok(followed),
                 Binding::Foreign { log } => Err(Error::transient(
                     "follower",
@@ -223,9 +231,9 @@ async fn base_to_head(
                 };
                 cursor = moved;
             }
-            Some(Caught::Deferred) => {}
             Some(Caught::Failed(error)) => return Err(error),
-            None => return Err(Error::transient("follower", "no answer for the grain").of(grain)),
+            // The only grain asked for is served or has nothing (L8).
+            Some(Caught::Deferred) | None => return Err(Error::transient("follower", "no answer for the grain").of(grain)),
         }
     }
 }
@@ -257,7 +265,9 @@ async fn base_up_to(
     loop {
         let page = match log.read_from(grain, cursor, budget).await {
             // Cut off behind the reader: begin again at what is left.
-            Err(error) if matches!(error.kind(), ErrorKind::Truncated { .. }) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Truncated { .. }) && cursor != Cursor::ZERO =>
+            {
                 entries.clear();
                 cursor = Cursor::ZERO;
                 continue;

@@ -29,11 +29,11 @@ impl Driver {
         // A store that is slower than the log holds the reads back, not the memory up.
         while self.queues.reading < bound && self.queues.run_bytes <= self.settings.budget.bytes() {
             let (log, budget) = (self.log.clone(), self.settings.budget);
-            let t0 = self.shared.clock.read();
             if let Some((slot, to)) = self.queues.rereads.pop_front() {
                 let Some(grain) = self.grain(slot) else {
                     continue;
                 };
+                let t0 = self.t0();
                 self.ops.push(match to {
                     Some(to) => ops::read_up_to(log, budget, t0, slot, grain, to),
                     None => ops::reread(log, budget, t0, slot, grain),
@@ -44,6 +44,7 @@ impl Driver {
                     .iter()
                     .filter_map(|(slot, from)| Some((self.grain(*slot)?, *from)))
                     .collect();
+                let t0 = self.t0();
                 let slots = polls.into_iter().map(|(slot, _)| slot).collect();
                 self.ops.push(ops::catch_up(log, budget, t0, slots, wants));
             } else {

@@ -3,25 +3,37 @@
 use gleaner_core::{Error, LogId};
 
 /// What the driver has said about log and store: one line per change, not one per failed call.
+///
+/// A log whose feed answers may fail every read, and a store that knows its cursors may fail every
+/// write: either is down while anything that failed has not answered since.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    log_down: bool,
-    store_down: bool,
+    /// A bit for each [`Asked`] that failed last.
+    down: u8,
     foreign: Option<LogId>,
 }
 
-/// Whose answer it was.
+/// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Log,
-    Store,
+pub(super) enum Asked {
+    /// The log: positions, pages of changes and of heads.
+    Feed = 0b00001,
+    /// The log: entries.
+    Reads = 0b00010,
+    /// The log: which it is.
+    Binding = 0b00100,
+    /// The store: where replicas stand.
+    Cursors = 0b01000,
+    /// The store: to apply and to rebase.
+    Writes = 0b10000,
 }
 
 impl Reach {
-    pub(super) fn failed(&mut self, side: Side, error: &Error) {
-        let down = self.down(side);
-        if !std::mem::replace(down, true) {
-            let side = side.name();
+    pub(super) fn failed(&mut self, asked: Asked, error: &Error) {
+        let was_down = self.down & asked.side() != 0;
+        self.down |= asked as u8;
+        if !was_down {
+            let side = asked.name();
             tracing::warn!(
                 error = report(error),
                 "the {side} cannot be reached; backing off"
@@ -29,10 +41,11 @@ impl Reach {
         }
     }
 
-    pub(super) fn answered(&mut self, side: Side) {
-        let down = self.down(side);
-        if std::mem::replace(down, false) {
-            let side = side.name();
+    pub(super) fn answered(&mut self, asked: Asked) {
+        let was_down = self.down & asked.side() != 0;
+        self.down &= !(asked as u8);
+        if was_down && self.down & asked.side() == 0 {
+            let side = asked.name();
             tracing::info!("the {side} answers again");
         }
     }
@@ -53,20 +66,23 @@ impl Reach {
             self.foreign = Some(followed.clone());
         }
     }
-
-    fn down(&mut self, side: Side) -> &mut bool {
-        match side {
-            Side::Log => &mut self.log_down,
-            Side::Store => &mut self.store_down,
-        }
-    }
 }
 
-impl Side {
+impl Asked {
+    /// All that is asked of the same side.
+    const fn side(self) -> u8 {
+        match self {
+            Self::Feed | Self::Reads | Self::Binding => {
+                Self::Feed as u8 | Self::Reads as u8 | Self::Binding as u8
+            }
+            Self::Cursors | Self::Writes => Self::Cursors as u8 | Self::Writes as u8,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
-            Self::Log => "log",
-            Self::Store => "store",
+            Self::Feed | Self::Reads | Self::Binding => "log",
+            Self::Cursors | Self::Writes => "store",
         }
     }
 }

@@ -102,6 +102,11 @@ impl Slots {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
+    /// How many are in use.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.slots.len() == self.free.len()
     }

@@ -17,6 +17,16 @@ impl Timers {
         self.queue.push(Reverse((due, slot, setting)));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Keeps the settings of slots that count.
+    pub(super) fn retain(&mut self, counts: impl Fn(u32, u32) -> bool) {
+        self.queue
+            .retain(|Reverse((_, slot, setting))| counts(*slot, *setting));
+    }
+
     pub(super) fn next(&self) -> Option<Moment> {
         self.queue.peek().map(|Reverse((due, ..))| *due)
     }

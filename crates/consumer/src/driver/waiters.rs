@@ -1,11 +1,10 @@
 //! [`Waiters`]: who waits for all grains at once.
 
-use gleaner_actor::Health;
+use gleaner_actor::{Health, Moment};
 use gleaner_core::GrainId;
 use tokio::sync::oneshot;
 
 use super::Driver;
-use crate::clock::Reading;
 use crate::follower::{CaughtUp, FollowError};
 
 #[derive(Default)]
@@ -17,7 +16,7 @@ pub(super) struct Waiters {
 /// Somebody waits for every grain to be confirmed since a moment. A confirmation is never taken back,
 /// so each grain is passed once: the wait costs one walk in all, not one per answer.
 struct CatchingUp {
-    since: Reading,
+    since: Moment,
     reply: oneshot::Sender<Result<CaughtUp, FollowError>>,
     next: u32,
     found: CaughtUp,
@@ -30,7 +29,7 @@ impl Waiters {
 
     pub(super) fn caught_up(
         &mut self,
-        since: Reading,
+        since: Moment,
         reply: oneshot::Sender<Result<CaughtUp, FollowError>>,
     ) {
         let found = CaughtUp::default();
@@ -70,7 +69,7 @@ impl Driver {
 
     /// Goes on from the grain that held it up.
     fn has_caught_up(&self, waiting: &mut CatchingUp) -> bool {
-        let since = waiting.since.monotonic;
+        let since = waiting.since;
         // What the filters' feeds could still name is found first.
         let known = self.feeds.iter().filter(|feed| feed.discover).all(|feed| {
             feed.reader.has_listed() && feed.told_all.is_some_and(|t0| t0.monotonic >= since)
@@ -83,7 +82,8 @@ impl Driver {
                 let standing = slot.cell.standing();
                 if standing.confirmed.is_some_and(|t0| t0.monotonic >= since) {
                     waiting.found.in_step += 1;
-                } else if slot.actor.health().is_moving() {
+                } else if slot.actor.health().is_moving() || slot.actor.is_busy() {
+                    // What is in flight for a bad entry may be what heals it.
                     return false;
                 } else {
                     waiting.found.held += 1;

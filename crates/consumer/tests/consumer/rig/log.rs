@@ -1,0 +1,234 @@
+//! [`RigLog`]: a memory log whose answers can be held back, refused, aged and counted.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gleaner_core::{
+    Appended, Budget, CatchUp, Caught, ChangeFeed, Changes, Claim, Cursor, Entry, Filter, GrainId,
+    Head, HeadPage, Identity, Limits, Page, Position, ReplicationLog, Result, Truncation,
+};
+use gleaner_memory::MemoryLog;
+use parking_lot::Mutex;
+
+use super::Gate;
+
+/// How the log's wake-ups behave.
+#[derive(Clone, Copy)]
+pub(crate) enum Hints {
+    /// As the memory log gives them.
+    True = 0,
+    /// None ever comes.
+    Lost = 1,
+    /// One comes at every moment, whether anything moved or not.
+    Storm = 2,
+}
+
+pub(crate) struct RigLog {
+    inner: Mutex<MemoryLog>,
+    pub(crate) catch_up: Gate,
+    pub(crate) reads: Gate,
+    pub(crate) start: Gate,
+    pub(crate) changes: Gate,
+    pub(crate) lists: Gate,
+    pub(crate) identities: Gate,
+    /// Grains asked for in `catch_up`.
+    pub(crate) grains: AtomicUsize,
+    /// Entries that left the log.
+    pub(crate) entries: AtomicUsize,
+    /// Their payload bytes.
+    pub(crate) bytes: AtomicUsize,
+    has_feed: AtomicBool,
+    confirms: AtomicBool,
+    deferring: AtomicBool,
+    hints: AtomicU8,
+    age: AtomicU64,
+    page: AtomicUsize,
+}
+
+impl RigLog {
+    pub(super) fn new() -> Self {
+        Self {
+            inner: Mutex::new(MemoryLog::new()),
+            catch_up: Gate::new(),
+            reads: Gate::new(),
+            start: Gate::new(),
+            changes: Gate::new(),
+            lists: Gate::new(),
+            identities: Gate::new(),
+            grains: AtomicUsize::new(0),
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            has_feed: AtomicBool::new(true),
+            confirms: AtomicBool::new(true),
+            deferring: AtomicBool::new(false),
+            hints: AtomicU8::new(Hints::True as u8),
+            age: AtomicU64::new(0),
+            page: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    /// The log behind it, past all faults and counts.
+    pub(crate) fn current(&self) -> MemoryLog {
+        self.inner.lock().clone()
+    }
+
+    /// The log is deleted and begun anew.
+    pub(crate) fn begin_anew(&self) {
+        let former = std::mem::take(&mut *self.inner.lock());
+        // Whoever waits on the former is woken, as a broken connection would.
+        former.fork_history();
+    }
+
+    /// A former log is put back.
+    pub(crate) fn put_back(&self, log: MemoryLog) {
+        let former = std::mem::replace(&mut *self.inner.lock(), log);
+        former.fork_history();
+    }
+
+    pub(crate) fn without_feed(&self) {
+        self.has_feed.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn without_confirming(&self) {
+        self.confirms.store(false, Ordering::SeqCst);
+    }
+
+    /// Puts every grain off, whatever the budget.
+    pub(crate) fn defer_all(&self, on: bool) {
+        self.deferring.store(on, Ordering::SeqCst);
+    }
+
+    pub(crate) fn hint(&self, how: Hints) {
+        self.hints.store(how as u8, Ordering::SeqCst);
+    }
+
+    /// What every page of changes states as its age.
+    pub(crate) fn state_age(&self, age: Duration) {
+        let age = u64::try_from(age.as_millis()).unwrap();
+        self.age.store(age, Ordering::SeqCst);
+    }
+
+    /// The most names in a page of changes or heads.
+    pub(crate) fn page_of(&self, names: usize) {
+        self.page.store(names, Ordering::SeqCst);
+    }
+
+    pub(crate) fn entries_read(&self) -> usize {
+        self.entries.load(Ordering::SeqCst)
+    }
+
+    fn count<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) {
+        for entry in entries {
+            self.entries.fetch_add(1, Ordering::SeqCst);
+            self.bytes.fetch_add(entry.payload().len(), Ordering::SeqCst);
+        }
+    }
+}
+
+#[async_trait]
+impl ReplicationLog for RigLog {
+    async fn append_batch(&self, entries: &[Entry]) -> Result<Vec<Appended>> {
+        self.current().append_batch(entries).await
+    }
+
+    async fn claim(&self, claims: &[Claim]) -> Result<Vec<Result<Option<Head>>>> {
+        self.current().claim(claims).await
+    }
+
+    async fn heads(&self, grains: &[GrainId]) -> Result<Vec<Option<Head>>> {
+        self.reads.enter()?;
+        self.current().heads(grains).await
+    }
+
+    async fn list_heads(
+        &self,
+        filter: &Filter,
+        after: Option<&GrainId>,
+        limit: usize,
+    ) -> Result<HeadPage> {
+        self.lists.enter()?;
+        let limit = limit.min(self.page.load(Ordering::SeqCst));
+        let answer = self.current().list_heads(filter, after, limit).await;
+        self.lists.pass().await;
+        answer
+    }
+
+    async fn read_from(&self, grain: &GrainId, after: Cursor, budget: Budget) -> Result<Page> {
+        self.reads.enter()?;
+        let answer = self.current().read_from(grain, after, budget).await;
+        self.reads.pass().await;
+        if let Ok(page) = &answer {
+            self.count(&page.entries);
+        }
+        answer
+    }
+
+    async fn truncate(&self, grain: &GrainId, before: Cursor) -> Result<Truncation> {
+        self.current().truncate(grain, before).await
+    }
+
+    fn limits(&self) -> Limits {
+        self.current().limits()
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        self.identities.enter()?;
+        self.current().identity().await
+    }
+
+    fn confirms(&self) -> bool {
+        self.confirms.load(Ordering::SeqCst)
+    }
+
+    async fn catch_up(&self, wants: &[(GrainId, Cursor)], budget: Budget) -> Result<CatchUp> {
+        self.catch_up.enter()?;
+        self.grains.fetch_add(wants.len(), Ordering::SeqCst);
+        let mut answer = self.current().catch_up(wants, budget).await;
+        self.catch_up.pass().await;
+        if let Ok(answer) = &mut answer {
+            if self.deferring.load(Ordering::SeqCst) {
+                answer.grains.fill_with(|| Caught::Deferred);
+            }
+            for caught in &answer.grains {
+                if let Caught::Run(run) = caught {
+                    self.count(&run.entries);
+                }
+            }
+        }
+        answer
+    }
+
+    fn feed(&self) -> Option<&dyn ChangeFeed> {
+        self.has_feed.load(Ordering::SeqCst).then_some(self)
+    }
+}
+
+#[async_trait]
+impl ChangeFeed for RigLog {
+    async fn start(&self, filter: &Filter) -> Result<Position> {
+        self.start.enter()?;
+        let answer = self.current().start(filter).await;
+        self.start.pass().await;
+        answer
+    }
+
+    async fn changes(&self, since: &Position, filter: &Filter, limit: usize) -> Result<Changes> {
+        self.changes.enter()?;
+        let limit = limit.min(self.page.load(Ordering::SeqCst));
+        let mut answer = self.current().changes(since, filter, limit).await;
+        self.changes.pass().await;
+        if let Ok(page) = &mut answer {
+            page.age = Duration::from_millis(self.age.load(Ordering::SeqCst));
+        }
+        answer
+    }
+
+    async fn wait(&self, since: &Position, at_most: Duration) {
+        match self.hints.load(Ordering::SeqCst) {
+            0 => self.current().wait(since, at_most).await,
+            1 => tokio::time::sleep(at_most).await,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
