@@ -3,9 +3,9 @@
 //! It reads the output of `cargo test -- --show-output`, line by line: many test binaries and doc
 //! tests, one behind the other. libtest prints the captured output of each test in a section of its
 //! own, which is how a line is known to belong to a test. A test that prints a line beginning with
-//! `not applicable: ` counts as nothing, one that prints `skipped: ` counts as skipped; both show as
-//! passed in libtest's own sum, and are taken off it here. A binary that ends without a sum (it
-//! crashed) counts as a failure.
+//! `not applicable: `, its own name (modules may be left out) and a colon counts as nothing; one that
+//! prints `skipped: ` counts as skipped. Both show as passed in libtest's own sum, and are taken off it
+//! here. A binary that ends without a sum (it crashed) counts as a failure.
 
 use crate::tally::Tally;
 
@@ -28,8 +28,8 @@ pub(crate) struct Reader {
     sums: u64,
     /// A `running N tests` whose sum has not come yet.
     running: bool,
-    /// Of the passed tests of the binary being read.
-    section: Option<Said>,
+    /// The test whose output is being read, and what it said.
+    section: Option<(String, Said)>,
     in_successes: bool,
     skipped: u64,
     not_applicable: u64,
@@ -65,20 +65,12 @@ impl Reader {
                 self.close_section();
                 self.in_successes = false;
             }
-            _ if line.starts_with("---- ") && line.ends_with(" stdout ----") => {
-                self.close_section();
-                self.section = Some(Said::Nothing);
-            }
             _ => {
-                let said = if line.starts_with(NOT_APPLICABLE) {
-                    Said::NotApplicable
-                } else if line.starts_with(SKIPPED) {
-                    Said::Skipped
-                } else {
-                    Said::Nothing
-                };
-                if let Some(section) = &mut self.section {
-                    *section = said.max(*section);
+                if let Some(test) = section_of(line) {
+                    self.close_section();
+                    self.section = Some((test.to_owned(), Said::Nothing));
+                } else if let Some((test, said)) = &mut self.section {
+                    *said = said_about(test, line).max(*said);
                 }
             }
         }
@@ -89,9 +81,9 @@ impl Reader {
         let said = self.section.take();
         if self.in_successes {
             match said {
-                Some(Said::Skipped) => self.skipped += 1,
-                Some(Said::NotApplicable) => self.not_applicable += 1,
-                Some(Said::Nothing) | None => {}
+                Some((_, Said::Skipped)) => self.skipped += 1,
+                Some((_, Said::NotApplicable)) => self.not_applicable += 1,
+                Some((_, Said::Nothing)) | None => {}
             }
         }
     }
@@ -142,6 +134,27 @@ struct Sum {
     passed: u64,
     failed: u64,
     ignored: u64,
+}
+
+/// `---- module::test stdout ----`.
+fn section_of(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
+}
+
+/// What a line that a test printed says about this test. Tests of the kit that prints such lines
+/// print them about others.
+fn said_about(test: &str, line: &str) -> Said {
+    if line.starts_with(SKIPPED) {
+        return Said::Skipped;
+    }
+    let named = line
+        .strip_prefix(NOT_APPLICABLE)
+        .and_then(|rest| rest.split_once(": "))
+        .map(|(name, _)| name);
+    match named {
+        Some(name) if test == name || test.ends_with(&format!("::{name}")) => Said::NotApplicable,
+        _ => Said::Nothing,
+    }
 }
 
 /// `running 3 tests`, `running 1 test`.
@@ -273,6 +286,25 @@ failures:
 test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
 ";
         assert_eq!(read(text, false, false), "1 passed, 1 failed, 0 skipped");
+    }
+
+    #[test]
+    fn a_line_about_another_test_takes_nothing_off() {
+        let of_itself = "not applicable: inner::l1_a: for a reason";
+        assert_eq!(
+            said_about("kit::inner::l1_a", of_itself),
+            Said::NotApplicable
+        );
+        assert_eq!(said_about("inner::l1_a", of_itself), Said::NotApplicable);
+        for test in [
+            "l1_a",
+            "kit::other",
+            "kit::inner::xl1_a",
+            "kit::thinner::l1_a",
+        ] {
+            assert_eq!(said_about(test, of_itself), Said::Nothing, "{test}");
+        }
+        assert_eq!(said_about("t", "not applicable: no name"), Said::Nothing);
     }
 
     #[test]
