@@ -97,8 +97,9 @@ impl Driver {
             return;
         };
         self.count_health(Health::Bootstrapping, 1);
-        self.shared.register(grain.clone(), Followed { cell, slot });
-        self.shared.touch(&grain);
+        let followed = grain.clone();
+        self.shared.register(grain, Followed { cell, slot });
+        self.shared.touch(&followed);
         self.tell(slot, &Event::Start);
     }
 
@@ -225,7 +226,9 @@ impl Driver {
                     return;
                 };
                 if let Some(slot) = self.slots.get(number)
-                    && entries.last().is_some_and(|last| last.cursor() < run.before)
+                    && entries
+                        .last()
+                        .is_some_and(|last| last.cursor() < run.before)
                 {
                     slot.cell.revoke();
                 }

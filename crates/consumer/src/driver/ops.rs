@@ -233,7 +233,9 @@ async fn base_to_head(
             }
             Some(Caught::Failed(error)) => return Err(error),
             // The only grain asked for is served or has nothing (L8).
-            Some(Caught::Deferred) | None => return Err(Error::transient("follower", "no answer for the grain").of(grain)),
+            Some(Caught::Deferred) | None => {
+                return Err(Error::transient("follower", "no answer for the grain").of(grain));
+            }
         }
     }
 }
@@ -266,7 +268,8 @@ async fn base_up_to(
         let page = match log.read_from(grain, cursor, budget).await {
             // Cut off behind the reader: begin again at what is left.
             Err(error)
-                if matches!(error.kind(), ErrorKind::Truncated { .. }) && cursor != Cursor::ZERO =>
+                if matches!(error.kind(), ErrorKind::Truncated { .. })
+                    && cursor != Cursor::ZERO =>
             {
                 entries.clear();
                 cursor = Cursor::ZERO;

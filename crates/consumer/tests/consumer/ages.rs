@@ -234,7 +234,10 @@ async fn c3_a_grain_named_under_its_poll_is_polled_again_before_a_page_counts() 
     let follower = rig.following_all().await;
     rig.log.catch_up.hold();
     rig.full(&id, 2, "two").await;
-    until("a poll is held with two", || rig.log.catch_up.waiting() == 1).await;
+    until("a poll is held with two", || {
+        rig.log.catch_up.waiting() == 1
+    })
+    .await;
     rig.full(&id, 3, "three").await;
     pass(secs(5)).await;
     // Pages have named three; the held answer leads to two.
@@ -246,7 +249,10 @@ async fn c3_a_grain_named_under_its_poll_is_polled_again_before_a_page_counts() 
     until("a further poll is held", || rig.log.catch_up.waiting() == 1).await;
     assert_eq!(text(&follower.raw_reader(), &id), "two");
     let at_two = age(&follower, &id).unwrap();
-    assert!(at_two >= secs(5), "pages after three confirmed two: {at_two:?}");
+    assert!(
+        at_two >= secs(5),
+        "pages after three confirmed two: {at_two:?}"
+    );
     rig.log.catch_up.release();
     settle().await;
     assert_eq!(text(&follower.raw_reader(), &id), "three");
@@ -268,7 +274,10 @@ async fn c3_a_grain_registered_while_a_page_is_in_flight_is_not_confirmed_by_it(
     settle().await;
     let reader = follower.raw_reader();
     let early = reader.get(&late, ANY);
-    assert!(matches!(early, Err(ReadError::NotYet { cursor: None, .. })), "{early:?}");
+    assert!(
+        matches!(early, Err(ReadError::NotYet { cursor: None, .. })),
+        "{early:?}"
+    );
     assert_eq!(health(&follower, &late), Health::Bootstrapping);
     rig.log.catch_up.release();
     settle().await;
@@ -407,8 +416,15 @@ async fn c5_nothing_is_confirmed_after_a_start_though_the_store_is_durable() {
     assert_eq!((&answer.state[..], answer.age), (&b"one"[..], None));
     assert_eq!(answer.health, Health::Bootstrapping);
     let refused = reader.get(&id, ReadOptions::max_age(secs(1_000_000)));
-    assert!(matches!(refused, Err(ReadError::TooStale { age: None, .. })), "{refused:?}");
-    assert!(reader.get(&id, ReadOptions::max_age(std::time::Duration::MAX)).is_ok());
+    assert!(
+        matches!(refused, Err(ReadError::TooStale { age: None, .. })),
+        "{refused:?}"
+    );
+    assert!(
+        reader
+            .get(&id, ReadOptions::max_age(std::time::Duration::MAX))
+            .is_ok()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,7 +438,10 @@ async fn c5_a_replica_set_back_by_seek_loses_its_confirmation() {
     pass(secs(3)).await;
     let control = follower.control(id.clone());
     control.pause().await.unwrap();
-    control.seek(Cursor::new(1, 3), Cursor::new(1, 1)).await.unwrap();
+    control
+        .seek(Cursor::new(1, 3), Cursor::new(1, 1))
+        .await
+        .unwrap();
     let answer = follower.raw_reader().get(&id, ANY).unwrap();
     // Three was acknowledged long ago, and the state is of one: no age is the truth.
     assert_eq!((&answer.state[..], answer.age), (&b"one"[..], None));
@@ -446,7 +465,10 @@ async fn a_log_that_does_not_confirm_confirms_nothing() {
     assert_eq!(text(&follower.raw_reader(), &id), "one");
     assert_eq!(age(&follower, &id), None);
     let asked = follower.caught_up().await;
-    assert!(matches!(asked, Err(gleaner_consumer::FollowError::NotConfirming)));
+    assert!(matches!(
+        asked,
+        Err(gleaner_consumer::FollowError::NotConfirming)
+    ));
 }
 
 #[tokio::test(start_paused = true)]

@@ -90,7 +90,10 @@ async fn skip_gives_up_the_quarantined_entry_and_waits_for_a_base() {
     let control = follower.control(id.clone());
     assert_eq!(health(&follower, &id), Health::Quarantined);
     let wrong = control.skip(at(1)).await;
-    assert_eq!(wrong, Err(ControlError::Refused(Refusal::Moved { found: at(2) })));
+    assert_eq!(
+        wrong,
+        Err(ControlError::Refused(Refusal::Moved { found: at(2) }))
+    );
     assert_eq!(control.skip(at(2)).await, Ok(at(1)));
     pass(secs(5)).await;
     assert_eq!(text(&follower.raw_reader(), &id), "s");
@@ -113,11 +116,17 @@ async fn seek_puts_a_former_state_in_place_and_a_grain_at_large_follows_on() {
     let follower = rig.following_all().await;
     let control = follower.control(id.clone());
     let refused = control.seek(at(2), at(1)).await;
-    assert_eq!(refused, Err(ControlError::Refused(Refusal::Moved { found: at(3) })));
+    assert_eq!(
+        refused,
+        Err(ControlError::Refused(Refusal::Moved { found: at(3) }))
+    );
     assert_eq!(text(&follower.raw_reader(), &id), "three");
     let mut changes = follower.changes();
     assert_eq!(control.seek(at(3), at(2)).await, Ok(at(2)));
-    assert_eq!(changes.next().await.map(|(grain, _)| grain), Some(id.clone()));
+    assert_eq!(
+        changes.next().await.map(|(grain, _)| grain),
+        Some(id.clone())
+    );
     settle().await;
     assert_eq!(text(&follower.raw_reader(), &id), "three");
     assert_eq!(health(&follower, &id), Health::Live);
@@ -188,7 +197,10 @@ async fn rebase_heals_a_replica_that_is_ahead_and_is_said() {
     assert_eq!(traces.with(&["WARN", "ahead"]).len(), 1);
     let control = follower.control(id.clone());
     let refused = control.rebase(at(1)).await;
-    assert_eq!(refused, Err(ControlError::Refused(Refusal::Moved { found: at(2) })));
+    assert_eq!(
+        refused,
+        Err(ControlError::Refused(Refusal::Moved { found: at(2) }))
+    );
     assert_eq!(text(&follower.raw_reader(), &id), "two");
     assert_eq!(control.rebase(at(2)).await, Ok(at(1)));
     pass(secs(2)).await;

@@ -33,7 +33,10 @@ async fn a_long_run_of_deltas_is_drained_at_once_within_the_budget() {
     let follower = rig.builder().read_budget(Budget::new(10, 1 << 20)).spawn();
     follower.follow_all(Filter::all()).await.unwrap();
     follower.ready().await.unwrap();
-    assert_eq!(text(&follower.raw_reader(), &id), format!("s{}", "+d".repeat(49)));
+    assert_eq!(
+        text(&follower.raw_reader(), &id),
+        format!("s{}", "+d".repeat(49))
+    );
     assert_eq!(began.elapsed(), secs(0));
     assert_eq!(rig.log.entries_read(), 50);
     assert_eq!(rig.log.catch_up.calls(), 5);
@@ -107,14 +110,17 @@ async fn a_replica_of_another_history_is_rebuilt_from_the_base_when_a_delta_does
     let rig = Rig::folding();
     let id = grain("a");
     let base = rig.append(full(&id, Cursor::new(1, 1), "s")).await;
-    rig.append(delta(&id, Cursor::new(1, 2), base, "lost")).await;
+    rig.append(delta(&id, Cursor::new(1, 2), base, "lost"))
+        .await;
     let follower = rig.following_all().await;
     assert_eq!(text(&follower.raw_reader(), &id), "s+lost");
     // The log loses its tail and goes on otherwise, while nobody looks.
     rig.log.changes.hold();
     until("the feed is held", || rig.log.changes.waiting() == 1).await;
     assert!(rig.log.current().lose_tail(&id, Cursor::new(1, 1)));
-    let two = rig.append(delta(&id, Cursor::new(1, 2), base, "kept")).await;
+    let two = rig
+        .append(delta(&id, Cursor::new(1, 2), base, "kept"))
+        .await;
     rig.append(delta(&id, Cursor::new(1, 3), two, "on")).await;
     rig.log.changes.release();
     pass(secs(10)).await;
@@ -135,6 +141,10 @@ async fn an_apply_that_took_effect_and_answered_an_error_does_nothing_twice() {
     assert_eq!(text(&follower.raw_reader(), &id), "s+once");
     assert_eq!(health(&follower, &id), Health::Live);
     assert_eq!(rig.store.applied(), 2);
-    assert_eq!(rig.store.runs.load(Ordering::SeqCst), 2, "loaded, and found in step");
+    assert_eq!(
+        rig.store.runs.load(Ordering::SeqCst),
+        2,
+        "loaded, and found in step"
+    );
     assert!(age(&follower, &id).unwrap() <= INTERVAL);
 }

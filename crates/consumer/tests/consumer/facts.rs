@@ -16,7 +16,11 @@ async fn fact_a_delta_among_whole_states_costs_nothing_behind_it() {
     let one = full(&id, Cursor::new(1, 1), "one");
     let two = delta(&id, Cursor::new(1, 2), one.digest(), "two");
     let three = full(&id, Cursor::new(1, 3), "three");
-    rig.log.current().append_batch(&[one, two, three]).await.unwrap();
+    rig.log
+        .current()
+        .append_batch(&[one, two, three])
+        .await
+        .unwrap();
     let follower = rig.following(&id).await;
     assert_eq!(text(&follower.raw_reader(), &id), "three");
     assert_eq!(rig.log.entries_read(), 1);
@@ -50,7 +54,9 @@ async fn fact_a_follower_goes_on_from_a_reopened_file_and_reads_no_payload_again
         rig.full(&grain(&n.to_string()), 1, "state").await;
     }
     for run in 0..2 {
-        let store = gleaner_sqlite::SqliteReplicaStore::open(&path, None).await.unwrap();
+        let store = gleaner_sqlite::SqliteReplicaStore::open(&path, None)
+            .await
+            .unwrap();
         let follower = Follower::builder(rig.log.clone(), Arc::new(store)).spawn();
         follower.follow_all(Filter::all()).await.unwrap();
         follower.ready().await.unwrap();
@@ -94,7 +100,10 @@ async fn fact_a_quiet_grain_that_is_polled_is_fresh_and_one_cut_off_is_not() {
     rig.log.changes.fail(usize::MAX);
     pass(secs(60)).await;
     let refused = reader.get(&id, ReadOptions::max_age(secs(2)));
-    assert!(matches!(refused, Err(ReadError::TooStale { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ReadError::TooStale { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +134,10 @@ async fn fact_duration_max_means_always() {
     let always = ReadOptions::max_age(std::time::Duration::MAX);
     assert_eq!(reader.get(&id, always).unwrap().age, None);
     let nearly = ReadOptions::max_age(std::time::Duration::MAX - millis(1));
-    assert!(matches!(reader.get(&id, nearly), Err(ReadError::TooStale { age: None, .. })));
+    assert!(matches!(
+        reader.get(&id, nearly),
+        Err(ReadError::TooStale { age: None, .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,7 +283,11 @@ async fn fact_a_thousand_grains_at_rest_cost_one_call_an_interval() {
     let all = |rig: &Rig| {
         let log = &rig.log;
         let others = log.catch_up.calls() + log.reads.calls() + log.lists.calls();
-        (log.changes.calls(), others + log.start.calls(), rig.store.load.calls())
+        (
+            log.changes.calls(),
+            others + log.start.calls(),
+            rig.store.load.calls(),
+        )
     };
     let (changes, others, loads) = all(&rig);
     pass(secs(100)).await;

@@ -18,7 +18,10 @@ async fn a_store_that_cannot_apply_is_said_once_and_served_on() {
     pass(secs(600)).await;
     // It can still be asked where replicas stand, and that is not news.
     assert_eq!(traces.lines().len(), 1, "{:?}", traces.lines());
-    assert_eq!(traces.with(&["WARN", "the store cannot be reached"]).len(), 1);
+    assert_eq!(
+        traces.with(&["WARN", "the store cannot be reached"]).len(),
+        1
+    );
     let more = rig.store.apply.calls() - applies;
     assert!((15..=40).contains(&more), "{more} applies in ten minutes");
     assert_eq!(text(&follower.raw_reader(), &id), "one");
@@ -52,7 +55,12 @@ async fn a_log_that_is_not_up_at_the_start_is_waited_for() {
     let rig = Rig::new();
     let id = grain("a");
     rig.full(&id, 1, "one").await;
-    for gate in [&rig.log.identities, &rig.log.start, &rig.log.lists, &rig.log.catch_up] {
+    for gate in [
+        &rig.log.identities,
+        &rig.log.start,
+        &rig.log.lists,
+        &rig.log.catch_up,
+    ] {
         gate.fail(4);
     }
     let follower = rig.follower();
@@ -85,7 +93,10 @@ async fn a_slow_grain_does_not_hold_up_another() {
     rig.full(&slow, 2, "two").await;
     until("one apply is held", || rig.store.apply.waiting() == 1).await;
     rig.full(&quick, 2, "two").await;
-    until("another is begun beside it", || rig.store.apply.waiting() == 2).await;
+    until("another is begun beside it", || {
+        rig.store.apply.waiting() == 2
+    })
+    .await;
     rig.store.apply.release();
     settle().await;
     assert_eq!(text(&follower.raw_reader(), &quick), "two");

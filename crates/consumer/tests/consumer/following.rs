@@ -96,13 +96,15 @@ async fn follow_all_follows_what_is_there_and_what_comes() {
     for n in 0..10 {
         rig.full(&grain(&n.to_string()), 1, "there").await;
     }
-    rig.full(&GrainId::new("u", "other type").unwrap(), 1, "not ours").await;
+    rig.full(&GrainId::new("u", "other type").unwrap(), 1, "not ours")
+        .await;
     let follower = rig.follower();
     follower.follow_all(Filter::grain_type("t")).await.unwrap();
     assert_eq!(follower.progress().followed, 10);
     let late = grain("late");
     rig.full(&late, 1, "came").await;
-    rig.full(&GrainId::new("u", "another").unwrap(), 1, "not ours").await;
+    rig.full(&GrainId::new("u", "another").unwrap(), 1, "not ours")
+        .await;
     pass(secs(2)).await;
     assert_eq!(text(&follower.raw_reader(), &late), "came");
     assert_eq!(follower.progress().followed, 11);
@@ -302,11 +304,18 @@ async fn dropping_the_last_handle_leaves_no_task() {
     let other = follower.clone();
     drop(follower);
     pass(secs(2)).await;
-    let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let alive = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
     assert_eq!(alive, 1, "a clone keeps it");
     drop(other);
     settle().await;
-    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+    assert_eq!(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks(),
+        0
+    );
     assert_eq!(Arc::strong_count(&rig.log), 1, "nothing holds the log");
     assert!(control.resume().await.is_err());
 }

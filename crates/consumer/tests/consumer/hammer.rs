@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use gleaner_consumer::{Follower, Health, ReadOptions, SystemClock};
 use gleaner_consumer::{Clock, Reading};
+use gleaner_consumer::{Follower, Health, ReadOptions, SystemClock};
 use gleaner_core::{Cursor, Filter, ReplicationLog};
 use gleaner_memory::{MemoryLog, MemoryReplicaStore};
 
-use crate::rig::{full, grain};
+use crate::rig::{full, grain, install};
 
 const WRITES: u64 = 20_000;
 const READERS: usize = 3;
@@ -32,6 +32,7 @@ impl Acknowledged {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c5_no_reader_ever_sees_an_age_smaller_than_the_truth() {
+    install();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let log = Arc::new(MemoryLog::new());
     let store = Arc::new(MemoryReplicaStore::new());
@@ -65,7 +66,10 @@ async fn c5_no_reader_ever_sees_an_age_smaller_than_the_truth() {
                     };
                     let Ok(answer) = answer else { continue };
                     let Some(age) = answer.age else { continue };
-                    assert!(matches!(answer.health, Health::Live | Health::Bootstrapping));
+                    assert!(matches!(
+                        answer.health,
+                        Health::Live | Health::Bootstrapping
+                    ));
                     // The age was taken after `before`: what was acknowledged earlier than that less
                     // the age must be in the answer.
                     let age = u64::try_from(age.as_nanos()).unwrap();
@@ -92,10 +96,16 @@ async fn c5_no_reader_ever_sees_an_age_smaller_than_the_truth() {
         }
     }
     follower.caught_up().await.unwrap();
-    let last = follower.raw_reader().get(&id, ReadOptions::default()).unwrap();
+    let last = follower
+        .raw_reader()
+        .get(&id, ReadOptions::default())
+        .unwrap();
     assert_eq!(last.cursor, Cursor::new(1, WRITES));
     ended.store(true, Ordering::SeqCst);
-    let looks: u64 = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+    let looks: u64 = readers
+        .into_iter()
+        .map(|reader| reader.join().unwrap())
+        .sum();
     assert!(looks > 1_000, "{looks} answers looked at");
     follower.shutdown().await;
 }

@@ -66,7 +66,11 @@ async fn f5_a_storm_of_hints_does_not_hot_loop() {
     let began = tokio::time::Instant::now();
     rig.full(&id, 2, "two").await;
     let options = gleaner_consumer::ReadOptions::at_least(gleaner_core::Cursor::new(1, 2));
-    follower.raw_reader().get_when(&id, options.wait(secs(5))).await.unwrap();
+    follower
+        .raw_reader()
+        .get_when(&id, options.wait(secs(5)))
+        .await
+        .unwrap();
     assert!(began.elapsed() <= millis(20), "{:?}", began.elapsed());
 }
 
@@ -83,7 +87,10 @@ async fn f5_appends_to_other_types_do_not_keep_a_follower_busy() {
         pass(millis(1)).await;
     }
     let more = rig.log.changes.calls() - calls;
-    assert!(more <= 400, "{more} calls for a thousand appends of another type");
+    assert!(
+        more <= 400,
+        "{more} calls for a thousand appends of another type"
+    );
     assert_eq!(follower.progress().followed, 0);
 }
 

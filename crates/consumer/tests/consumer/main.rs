@@ -2,6 +2,12 @@
 //!
 //! Time is tokio's, paused: it moves only when nothing else can, so that no test is decided by how fast
 //! a machine is.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::unchecked_time_subtraction,
+    reason = "a test that panics has failed, which is what it is for"
+)]
 
 mod ages;
 mod control;
@@ -11,8 +17,8 @@ mod failures;
 mod following;
 mod hammer;
 mod hints;
-mod ready;
 mod reads;
+mod ready;
 mod rig;
 mod single;
 mod standing;

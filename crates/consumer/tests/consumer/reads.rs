@@ -19,7 +19,10 @@ async fn c6_at_least_asks_both_parts_of_the_cursor() {
     for (epoch, sequence) in [(1, 8), (2, 7), (2, 1), (2, 9)] {
         let wanted = ReadOptions::at_least(Cursor::new(epoch, sequence));
         let refused = reader.get(&id, wanted);
-        assert!(matches!(refused, Err(ReadError::NotYet { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(ReadError::NotYet { .. })),
+            "{refused:?}"
+        );
     }
 }
 
@@ -30,7 +33,9 @@ async fn c6_a_higher_epoch_with_a_lower_sequence_is_lost() {
     rig.append(full(&id, Cursor::new(2, 6), "six")).await;
     let follower = rig.following(&id).await;
     let wanted = Cursor::new(1, 7);
-    let refused = follower.raw_reader().get(&id, ReadOptions::at_least(wanted));
+    let refused = follower
+        .raw_reader()
+        .get(&id, ReadOptions::at_least(wanted));
     assert!(
         matches!(refused, Err(ReadError::Lost { wanted: w, cursor })
             if w == wanted && cursor == Cursor::new(2, 6)),
@@ -40,7 +45,10 @@ async fn c6_a_higher_epoch_with_a_lower_sequence_is_lost() {
     let options = ReadOptions::at_least(wanted).wait(secs(3600));
     let began = tokio::time::Instant::now();
     let refused = follower.raw_reader().get_when(&id, options).await;
-    assert!(matches!(refused, Err(ReadError::Lost { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ReadError::Lost { .. })),
+        "{refused:?}"
+    );
     assert!(began.elapsed() < secs(1));
 }
 
@@ -61,11 +69,19 @@ async fn c6_a_tombstoned_grain_answers_absent_with_its_age() {
     // Absence too is held to what was asked.
     let options = ReadOptions::at_least(Cursor::new(1, 3));
     let answer = follower.raw_reader().get(&id, options);
-    assert!(matches!(answer, Err(ReadError::NotYet { .. })), "{answer:?}");
+    assert!(
+        matches!(answer, Err(ReadError::NotYet { .. })),
+        "{answer:?}"
+    );
     rig.log.changes.fail(usize::MAX);
     pass(secs(30)).await;
-    let answer = follower.raw_reader().get(&id, ReadOptions::max_age(secs(5)));
-    assert!(matches!(answer, Err(ReadError::TooStale { .. })), "{answer:?}");
+    let answer = follower
+        .raw_reader()
+        .get(&id, ReadOptions::max_age(secs(5)));
+    assert!(
+        matches!(answer, Err(ReadError::TooStale { .. })),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +93,11 @@ async fn max_age_admits_up_to_it_and_refuses_beyond() {
     rig.log.changes.fail(usize::MAX);
     pass(secs(10)).await;
     let reader = follower.raw_reader();
-    let age = reader.get(&id, ReadOptions::default()).unwrap().age.unwrap();
+    let age = reader
+        .get(&id, ReadOptions::default())
+        .unwrap()
+        .age
+        .unwrap();
     assert!(reader.get(&id, ReadOptions::max_age(age)).is_ok());
     let refused = reader.get(&id, ReadOptions::max_age(age - millis(1)));
     assert!(
@@ -101,7 +121,10 @@ async fn get_when_reads_ones_own_write() {
     assert!(!waiting.is_finished());
     rig.full(&id, 2, "two").await;
     let answer = waiting.await.unwrap().unwrap();
-    assert_eq!((&answer.state[..], answer.cursor), (&b"two"[..], Cursor::new(1, 2)));
+    assert_eq!(
+        (&answer.state[..], answer.cursor),
+        (&b"two"[..], Cursor::new(1, 2))
+    );
     assert_eq!(answer.health, Health::Live);
 }
 
@@ -112,7 +135,10 @@ async fn get_when_waits_for_a_grain_that_is_not_followed_yet() {
     let follower = rig.following_all().await;
     let reader = follower.raw_reader();
     let refused = reader.get(&id, ReadOptions::default());
-    assert!(matches!(refused, Err(ReadError::NotFollowed)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ReadError::NotFollowed)),
+        "{refused:?}"
+    );
     let options = ReadOptions::at_least(Cursor::new(1, 1)).wait(secs(60));
     let (reads, wanted) = (reader.clone(), id.clone());
     let waiting = tokio::spawn(async move { reads.get_when(&wanted, options).await });
@@ -185,7 +211,10 @@ async fn a_handle_may_be_taken_before_there_is_a_state() {
     let follower = rig.following(&id).await;
     let handle = follower.raw_reader().handle(&id).unwrap();
     let early = handle.get(ANY);
-    assert!(matches!(early, Err(ReadError::NotYet { cursor: None, .. })), "{early:?}");
+    assert!(
+        matches!(early, Err(ReadError::NotYet { cursor: None, .. })),
+        "{early:?}"
+    );
     rig.full(&id, 1, "one").await;
     settle().await;
     assert_eq!(&handle.get(ANY).unwrap().state[..], b"one");
@@ -215,7 +244,9 @@ async fn a_payload_that_cannot_be_decoded_is_an_error_of_that_read() {
 #[tokio::test(start_paused = true)]
 async fn a_store_elsewhere_is_read_by_get_when() {
     let mut rig = Rig::new();
-    let mut store = RigStore::new(std::sync::Arc::new(gleaner_memory::MemoryReplicaStore::new()));
+    let mut store = RigStore::new(std::sync::Arc::new(
+        gleaner_memory::MemoryReplicaStore::new(),
+    ));
     store.resident = false;
     rig.store = std::sync::Arc::new(store);
     let id = grain("a");

@@ -71,7 +71,10 @@ async fn caught_up_means_that_what_was_appended_before_is_here() {
         let found = follower.caught_up().await.unwrap();
         let late = usize::try_from(round - 1).unwrap();
         assert_eq!((found.in_step, found.held), (20 + late, 0));
-        assert!(began.elapsed() < secs(1), "it does not wait for the interval");
+        assert!(
+            began.elapsed() < secs(1),
+            "it does not wait for the interval"
+        );
         for id in &ids {
             assert_eq!(text(&follower.raw_reader(), id), round.to_string());
         }
@@ -166,7 +169,11 @@ async fn changes_coalesce_to_the_newest_of_each_grain() {
     seen.sort();
     let newest = Cursor::new(1, 5);
     assert_eq!(seen, [(one.clone(), newest), (two.clone(), newest)]);
-    assert!(tokio::time::timeout(secs(10), changes.next()).await.is_err());
+    assert!(
+        tokio::time::timeout(secs(10), changes.next())
+            .await
+            .is_err()
+    );
     rig.full(&one, 6, "state").await;
     assert_eq!(changes.next().await, Some((one, Cursor::new(1, 6))));
     follower.shutdown().await;
@@ -182,7 +189,11 @@ async fn a_watch_wakes_for_its_grain() {
     let follower = rig.following_all().await;
     let mut watch = follower.watch(&one);
     rig.full(&two, 2, "two").await;
-    assert!(tokio::time::timeout(secs(10), watch.changed()).await.is_err());
+    assert!(
+        tokio::time::timeout(secs(10), watch.changed())
+            .await
+            .is_err()
+    );
     rig.full(&one, 2, "two").await;
     assert!(watch.changed().await);
     pass(secs(2)).await;

@@ -21,12 +21,19 @@ async fn a_consumer_polls_once_an_interval_and_asks_no_feed() {
     let polls = rig.log.catch_up.calls();
     pass(secs(10)).await;
     assert_eq!(rig.log.catch_up.calls() - polls, 40);
-    assert_eq!(rig.log.changes.calls() + rig.log.start.calls() + rig.log.lists.calls(), 0);
+    assert_eq!(
+        rig.log.changes.calls() + rig.log.start.calls() + rig.log.lists.calls(),
+        0
+    );
     let reader = one.raw_reader();
     assert!(reader.get(ANY).unwrap().age.unwrap() <= millis(250));
     rig.full(&grain("a"), 2, "two").await;
     settle().await;
-    assert_eq!(&reader.get(ANY).unwrap().state[..], b"one", "no hint wakes it");
+    assert_eq!(
+        &reader.get(ANY).unwrap().state[..],
+        b"one",
+        "no hint wakes it"
+    );
     pass(millis(250)).await;
     assert_eq!(&reader.get(ANY).unwrap().state[..], b"two");
     one.shutdown().await;

@@ -16,7 +16,12 @@ async fn a_grain_gone_from_the_log_is_missing_said_once_and_served() {
     pass(secs(60)).await;
     assert_eq!(health(&follower, &id), Health::Missing);
     assert_eq!(text(&follower.raw_reader(), &id), "one");
-    assert_eq!(traces.with(&["WARN", "missing"]).len(), 1, "{:?}", traces.lines());
+    assert_eq!(
+        traces.with(&["WARN", "missing"]).len(),
+        1,
+        "{:?}",
+        traces.lines()
+    );
     // It comes back, above what is kept, and heals.
     rig.full(&id, 2, "two").await;
     pass(secs(5)).await;
@@ -56,7 +61,12 @@ async fn an_equal_cursor_with_another_digest_is_diverged() {
     assert_eq!(health(&follower, &id), Health::Diverged);
     assert_eq!(text(&follower.raw_reader(), &id), "mine");
     assert!(age(&follower, &id).unwrap() >= secs(18));
-    assert_eq!(traces.with(&["WARN", "diverged"]).len(), 1, "{:?}", traces.lines());
+    assert_eq!(
+        traces.with(&["WARN", "diverged"]).len(),
+        1,
+        "{:?}",
+        traces.lines()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -121,7 +121,8 @@ impl RigLog {
     fn count<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) {
         for entry in entries {
             self.entries.fetch_add(1, Ordering::SeqCst);
-            self.bytes.fetch_add(entry.payload().len(), Ordering::SeqCst);
+            self.bytes
+                .fetch_add(entry.payload().len(), Ordering::SeqCst);
         }
     }
 }

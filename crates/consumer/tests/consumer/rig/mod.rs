@@ -19,7 +19,7 @@ pub(crate) use self::clock::RigClock;
 pub(crate) use self::gate::Gate;
 pub(crate) use self::log::{Hints, RigLog};
 pub(crate) use self::store::RigStore;
-pub(crate) use self::traces::Traces;
+pub(crate) use self::traces::{Traces, install};
 
 /// The poll interval of every follower here, unless a test says otherwise. No jitter: counts are exact.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -44,6 +44,7 @@ impl Rig {
     }
 
     pub(crate) fn over(store: MemoryReplicaStore) -> Self {
+        install();
         Self {
             log: Arc::new(RigLog::new()),
             store: Arc::new(RigStore::new(Arc::new(store))),
@@ -128,7 +129,11 @@ pub(crate) fn health(follower: &Follower, id: &GrainId) -> Health {
 }
 
 pub(crate) fn age(follower: &Follower, id: &GrainId) -> Option<Duration> {
-    follower.raw_reader().get(id, ReadOptions::default()).unwrap().age
+    follower
+        .raw_reader()
+        .get(id, ReadOptions::default())
+        .unwrap()
+        .age
 }
 
 pub(crate) const fn secs(seconds: u64) -> Duration {

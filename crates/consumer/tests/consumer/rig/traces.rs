@@ -1,34 +1,44 @@
 //! [`Traces`]: the lines that a follower says, taken down for this thread.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
 /// Takes down every line above debug level that is said on this thread while it lives.
-pub(crate) struct Traces {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: DefaultGuard,
+pub(crate) struct Traces(Lines);
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+thread_local! {
+    static TAKING: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+
+/// One subscriber for the whole process, before anything is said: one that comes while another thread
+/// says its first line may miss that line for good.
+pub(crate) fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::subscriber::set_global_default(Registry::default().with(Taking)).unwrap();
+    });
 }
 
 impl Traces {
     pub(crate) fn take() -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = Registry::default().with(Taking(lines.clone()));
-        Self {
-            lines,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        install();
+        let lines = Lines::default();
+        TAKING.with(|taking| *taking.borrow_mut() = Some(lines.clone()));
+        Self(lines)
     }
 
     /// Level, message and fields of every line so far.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().clone()
+        self.0.lock().clone()
     }
 
     /// The lines that contain all of the words.
@@ -39,7 +49,7 @@ impl Traces {
     }
 }
 
-struct Taking(Arc<Mutex<Vec<String>>>);
+struct Taking;
 
 impl<S: Subscriber> Layer<S> for Taking {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -48,9 +58,19 @@ impl<S: Subscriber> Layer<S> for Taking {
         if level > Level::INFO || !ours {
             return;
         }
-        let mut line = Line(level.to_string());
-        event.record(&mut line);
-        self.0.lock().push(line.0);
+        TAKING.with(|taking| {
+            if let Some(lines) = &*taking.borrow() {
+                let mut line = Line(level.to_string());
+                event.record(&mut line);
+                lines.lock().push(line.0);
+            }
+        });
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        TAKING.with(|taking| *taking.borrow_mut() = None);
     }
 }
 
