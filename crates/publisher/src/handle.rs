@@ -281,6 +281,9 @@ impl GrainPublisher {
         offer: Offer,
         answer: bool,
     ) -> Result<(Cursor, Option<crate::grain::Answer>), PublishError> {
+        // A task that publishes in a loop hardly ever waits: it gives way now and then, so that the
+        // sender and whoever follows on the same threads get their turn.
+        tokio::task::coop::consume_budget().await;
         let shared = &self.owner.shared;
         let mut held = None;
         let mut again = false;

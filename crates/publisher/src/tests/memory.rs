@@ -174,7 +174,8 @@ async fn many_grains_share_calls() {
     }
     rig.finish().await.unwrap();
     let appends = rig.log.state.lock().appends;
-    assert!(appends <= 8, "{appends} appends for 2,000 grains");
+    // The loop above gives way every 128 states or so, and what was taken by then goes together.
+    assert!(appends <= 20, "{appends} appends for 2,000 grains");
 }
 
 #[tokio::test(start_paused = true)]
@@ -380,4 +381,18 @@ async fn grains_without_handles_are_sent_and_forgotten() {
     rig.finish().await.unwrap();
     assert!(rig.publisher.shared().registry.lock().grains.is_empty());
     assert_eq!(rig.log.numbers(&id("a")), [1]);
+}
+
+/// Whoever publishes in a loop on a busy thread lets the sender run beside it: with one thread for
+/// both, entries land while it still publishes.
+#[tokio::test]
+async fn a_loop_of_enqueues_gives_way_to_the_sender() {
+    let rig = rig(None, |builder| builder);
+    let grain = rig.publisher.open(id("busy")).await.unwrap();
+    for _ in 0..10_000 {
+        grain.enqueue_bytes(Bytes::from_static(b"s")).await.unwrap();
+    }
+    let landed = grain.status().acked;
+    assert!(landed.sequence.get() > 0, "nothing landed: {landed}");
+    rig.publisher.shutdown().await.unwrap();
 }
