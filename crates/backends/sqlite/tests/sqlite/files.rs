@@ -243,17 +243,12 @@ async fn a_read_only_file_is_refused() {
         .unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
     // Root ignores modes; what not even root may write is an immutable file.
-    let _mutable_again = if std::fs::OpenOptions::new().append(true).open(&path).is_ok() {
-        match Immutable::make(&path) {
-            Some(guard) => Some(guard),
-            None => {
-                println!("skipped: this user may write any file, and chattr +i does not work here");
-                return;
-            }
-        }
-    } else {
-        None
-    };
+    let writable = std::fs::OpenOptions::new().append(true).open(&path).is_ok();
+    let immutable = writable.then(|| Immutable::make(&path)).flatten();
+    if writable && immutable.is_none() {
+        println!("skipped: this user may write any file, and chattr +i does not work here");
+        return;
+    }
     let error = refusal(&path).await.to_string();
     assert!(error.contains("read-only"), "{error}");
 }
