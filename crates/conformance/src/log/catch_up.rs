@@ -1,9 +1,11 @@
 //! L8: the shortest way to the head.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gleaner_core::{Budget, Caught, Cursor, Entry, GrainId, Kind, ReplicationLog, Run, run_after};
+
+use tokio::task::JoinHandle;
 
 use crate::pen::{Dice, Pen, cursors, grain, head_of, is_chain};
 use crate::sight::{append_all, append_many, caught, fits, head, history, sizes};
@@ -350,9 +352,11 @@ pub(crate) async fn l8_runs_are_whole_under_concurrent_change(
     let log = Arc::new(log);
     let grain = grain("plane", "busy")?;
     let done = Arc::new(AtomicBool::new(false));
+    let reads = Arc::new(AtomicUsize::new(0));
     let mut tasks = Vec::new();
     for reader in 0..2 {
         let (log, done, grain) = (Arc::clone(&log), Arc::clone(&done), grain.clone());
+        let reads = Arc::clone(&reads);
         tasks.push(tokio::spawn(async move {
             let budget = if reader == 0 {
                 Budget::UNBOUNDED
@@ -364,6 +368,7 @@ pub(crate) async fn l8_runs_are_whole_under_concurrent_change(
                 let last = done.load(Ordering::SeqCst);
                 let run = caught(&*log, &grain, cursor, budget).await?;
                 check_run(&run, cursor, digest)?;
+                reads.fetch_add(1, Ordering::SeqCst);
                 if let Some(entry) = run.entries.last() {
                     (cursor, digest) = (entry.cursor(), Some(entry.digest()));
                 }
@@ -391,16 +396,22 @@ pub(crate) async fn l8_runs_are_whole_under_concurrent_change(
     }
     let mut pen = Pen::new(&grain);
     let mut verdict = Ok(());
-    for round in 0..60 {
+    // Until the readers have had their share, also on a backend where an append is over in no time.
+    let enough =
+        || reads.load(Ordering::SeqCst) >= 100 || tasks.iter().any(JoinHandle::is_finished);
+    let mut round = 0;
+    while round < 60 || !enough() {
         let entries = pen.write(
             ["FDDD", "D", "F", "DD", "TF"]
                 .get(round % 5)
                 .unwrap_or(&"F"),
         );
+        round += 1;
         verdict = append_all(&*log, &entries).await;
         if verdict.is_err() {
             break;
         }
+        tokio::task::yield_now().await;
     }
     done.store(true, Ordering::SeqCst);
     for task in tasks {

@@ -1,7 +1,7 @@
 //! L5 and L6: what is visible stays, and how it is read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gleaner_core::{Budget, Cursor, ErrorKind, ReplicationLog};
 
@@ -15,9 +15,11 @@ pub(crate) async fn l5_no_hole_fills_in_later(factory: &impl LogFactory) -> Verd
     let (_guard, log) = factory.open().await;
     let log = Arc::new(log);
     let done = Arc::new(AtomicBool::new(false));
+    let reads = Arc::new(AtomicUsize::new(0));
     let grain = grain("plane", "holes")?;
     let reader = {
         let (log, done, grain) = (Arc::clone(&log), Arc::clone(&done), grain.clone());
+        let reads = Arc::clone(&reads);
         tokio::spawn(async move {
             let mut known: Vec<Cursor> = Vec::new();
             loop {
@@ -28,6 +30,7 @@ pub(crate) async fn l5_no_hole_fills_in_later(factory: &impl LogFactory) -> Verd
                     "an entry vanished, or appeared below visible ones: first {known:?}, then {seen:?}"
                 );
                 known = seen;
+                reads.fetch_add(1, Ordering::SeqCst);
                 if last {
                     return Ok(known.len());
                 }
@@ -38,7 +41,9 @@ pub(crate) async fn l5_no_hole_fills_in_later(factory: &impl LogFactory) -> Verd
     // Writers race for each number, so that refused ones lie between the accepted ones.
     let mut pen = Pen::new(&grain);
     let mut written = 0;
-    for round in 0..40 {
+    let mut round = 0;
+    while round < 40 || (reads.load(Ordering::SeqCst) < 60 && !reader.is_finished()) {
+        round += 1;
         let entries = pen
             .clone()
             .write(if round % 3 == 0 { "FDDF" } else { "FF" });
@@ -54,6 +59,7 @@ pub(crate) async fn l5_no_hole_fills_in_later(factory: &impl LogFactory) -> Verd
             pen = Pen::after(last);
         }
         pen.leap(1);
+        tokio::task::yield_now().await;
     }
     done.store(true, Ordering::SeqCst);
     ensure_eq!(reader.await??, written, "entries seen in the end");

@@ -104,7 +104,7 @@ impl ChangeFeed for Plain {
         };
         if self.is(NextIsOfALaterMoment) && page.complete {
             // What is appended here lies between the page and its `next`.
-            tokio::task::yield_now().await;
+            crate::a_bad_moment().await;
             let state = self.state.lock();
             page.next = Self::position(&state, filter, state.counter.max(snapshot));
         }

@@ -371,7 +371,7 @@ impl Plain {
         let before = self.state.lock().clone();
         let mut copy = before.clone();
         let answer = self.append_grain(&mut copy, grain, entries);
-        tokio::task::yield_now().await;
+        crate::a_bad_moment().await;
         let written = usize::try_from(copy.writes - before.writes).unwrap_or(0);
         let mut state = self.state.lock();
         for entry in entries
@@ -402,7 +402,7 @@ impl Plain {
                 grain.entries.remove(0);
                 grain.floor = grain.entries.first().map_or(grain.floor, Entry::cursor);
             }
-            tokio::task::yield_now().await;
+            crate::a_bad_moment().await;
         }
     }
 
@@ -764,7 +764,7 @@ impl ReplicationLog for Plain {
         let state = if self.is(CatchUpIsOfTwoMoments) {
             // The heads of one moment, the entries of a later one.
             let before = self.state.lock().clone();
-            tokio::task::yield_now().await;
+            crate::a_bad_moment().await;
             let mut now = self.state.lock().clone();
             for (place, grain) in &mut now.grains {
                 grain.head = before.grains.get(place).and_then(|grain| grain.head);

@@ -293,8 +293,8 @@ impl Plain {
                 };
                 self.put(&mut self.state.lock(), &run.grain, half);
             }
-            tokio::task::yield_now().await;
             if let Some(new) = done.replica {
+                crate::a_bad_moment().await;
                 self.put(&mut self.state.lock(), &run.grain, new);
             }
         }
@@ -310,7 +310,7 @@ impl Plain {
     async fn racing(&self, log: &LogId, run: &Advance) -> Outcome {
         let mut copy = self.state.lock().clone();
         let outcome = self.apply_one(&mut copy, log, run);
-        tokio::task::yield_now().await;
+        crate::a_bad_moment().await;
         if let Some(row) = copy.rows.get(&run.grain).filter(|_| outcome.applied > 0) {
             self.put(&mut self.state.lock(), &run.grain, (**row).clone());
         }
@@ -408,7 +408,7 @@ impl ReplicaStore for Plain {
         let grain = &rebase.grain;
         let mark = Self::mark(&self.state.lock(), grain);
         if self.is(RebasesRace) {
-            tokio::task::yield_now().await;
+            crate::a_bad_moment().await;
         }
         let at = rebase.entries.first().map_or(mark.cursor, Entry::cursor);
         let stopped = |why| Outcome {
@@ -442,7 +442,7 @@ impl ReplicaStore for Plain {
         };
         if self.is(RebasesRemoveFirst) {
             self.state.lock().rows.remove(grain);
-            tokio::task::yield_now().await;
+            crate::a_bad_moment().await;
         }
         let mut state = self.state.lock();
         if !self.is(RebasesRace)
