@@ -53,7 +53,7 @@ pub use clock::{Clock, Reading, SystemClock};
 pub use consumer::{ConsumerBuilder, ReplicationConsumer};
 pub use control::{ControlError, GrainControl};
 pub use follower::{CaughtUp, FollowError, Follower, FollowerBuilder};
-pub use gleaner_actor::{Health, Refusal};
+pub use gleaner_actor::{Health, Moment, Refusal};
 pub use read::{Answer, ReadError, ReadOptions};
 pub use reader::{GrainReader, RawReader, Reader};
 pub use settings::Settings;

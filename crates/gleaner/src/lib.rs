@@ -39,8 +39,8 @@ mod open;
 
 pub use gleaner_consumer::{
     Answer, CaughtUp, ChangeStream, Clock, ConsumerBuilder, ControlError, FollowError, Follower,
-    FollowerBuilder, GrainControl, GrainReader, GrainWatch, Health, Progress, RawReader, ReadError,
-    ReadOptions, Reader, Reading, Refusal, ReplicationConsumer, Settings, SystemClock,
+    FollowerBuilder, GrainControl, GrainReader, GrainWatch, Health, Moment, Progress, RawReader,
+    ReadError, ReadOptions, Reader, Reading, Refusal, ReplicationConsumer, Settings, SystemClock,
 };
 pub use gleaner_core::*;
 pub use gleaner_publisher::*;
