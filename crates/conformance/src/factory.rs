@@ -20,7 +20,8 @@ pub type NotApplicable = &'static [(&'static str, &'static str)];
 ///
 /// Large limits make slow tests; the kit refuses to try limits above
 /// [`MAX_TRIED_PAYLOAD`](Self::MAX_TRIED_PAYLOAD) and
-/// [`MAX_TRIED_BATCH`](Self::MAX_TRIED_BATCH). Open the log with smaller ones then.
+/// [`MAX_TRIED_BATCH`](Self::MAX_TRIED_BATCH). Open the log with smaller ones then; 16 entries a
+/// batch and 1 KiB a payload are the least that the tests need.
 pub trait LogFactory: Send + Sync {
     /// The largest payload limit that the kit tries to reach.
     const MAX_TRIED_PAYLOAD: usize = 256 << 20;
