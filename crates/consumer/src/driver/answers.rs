@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use gleaner_actor::{Answer, Applied, Event, Place};
-use gleaner_core::{CatchUp, Caught, Entry, Error, ErrorKind, LogId, Mark, Outcome};
+use gleaner_core::{
+    CatchUp, Caught, Cursor, Entry, Error, ErrorKind, GrainId, LogId, Mark, Outcome,
+};
 
 use super::grains::Cargo;
 use super::ops::{RunInfo, Whole};
@@ -36,6 +38,7 @@ impl Driver {
                 continue;
             };
             let place = self.place(&mark);
+            let moved = self.moved_unheard(number, mark.cursor);
             let extra = self
                 .slots
                 .get_mut(number)
@@ -47,7 +50,18 @@ impl Driver {
             };
             let listed = listed.map(|(head, _)| head);
             self.tell_with(number, &Event::Loaded { place, listed }, cargo);
+            if let Some(grain) = moved {
+                self.shared.moved(&grain, place.cursor);
+            }
         }
+    }
+
+    /// The grain, if its replica moved since it was last heard of: an apply took effect whose answer was
+    /// lost. What the store held at the start is no move.
+    fn moved_unheard(&mut self, number: u32, found: Cursor) -> Option<GrainId> {
+        let slot = self.slots.get_mut(number)?;
+        let first = !std::mem::replace(&mut slot.loaded, true);
+        (!first && slot.actor.cursor() != found).then(|| slot.grain.clone())
     }
 
     pub(super) fn caught_up(
@@ -69,11 +83,11 @@ impl Driver {
         };
         self.reach.answered(Asked::Reads);
         let foreign = self.is_foreign(&log);
-        // The first grain that moved is always served (L8). A log that puts off all of them would be
-        // asked again for ever.
+        // The first grain that moved is always served (L8). A log that serves none and puts some off
+        // would be asked again for ever.
         let served = grains
             .iter()
-            .any(|caught| !matches!(caught, Caught::Deferred));
+            .any(|caught| matches!(caught, Caught::Run(run) if !run.entries.is_empty()));
         let mut grains = grains.into_iter();
         for number in slots {
             match grains.next() {
@@ -108,7 +122,12 @@ impl Driver {
                 };
                 self.brought(number, t0, log, entries, answer);
             }
-            Err(error) => self.unreadable(number, &error),
+            Err(error) => {
+                if error.is_retryable() {
+                    self.reach.failed(Asked::Reads, &error);
+                }
+                self.unreadable(number, &error);
+            }
         }
     }
 

@@ -85,6 +85,7 @@ impl Driver {
                 cell: cell.clone(),
                 feed,
                 timer: 0,
+                loaded: false,
                 extra: None,
             };
             if listed.is_some() {

@@ -163,6 +163,8 @@ impl Driver {
         // that has rung goes on ringing.
         let mut set_for: Option<Option<Moment>> = None;
         loop {
+            // A log and a store that always answer at once would never let another task have its turn.
+            tokio::task::coop::consume_budget().await;
             self.fire_timers();
             self.pump();
             self.answer_waiters();

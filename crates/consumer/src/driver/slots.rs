@@ -19,6 +19,8 @@ pub(super) struct Slot {
     pub(super) feed: Option<usize>,
     /// Which setting of its timer counts; older ones in the queue are void.
     pub(super) timer: u32,
+    /// Whether the store has said once where the replica stands.
+    pub(super) loaded: bool,
     /// What only few grains have at a time.
     pub(super) extra: Option<Box<Extra>>,
 }

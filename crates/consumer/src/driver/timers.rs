@@ -41,3 +41,24 @@ impl Timers {
             .map(|Reverse((_, slot, setting))| (slot, setting))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn void_settings_can_be_dropped_and_the_rest_come_in_order() {
+        let mut timers = Timers::default();
+        for setting in 0..1_000 {
+            timers.set(Moment::from_nanos(u64::from(setting)), 7, setting);
+        }
+        timers.set(Moment::from_nanos(5), 8, 0);
+        timers.retain(|slot, setting| slot == 8 || setting == 999);
+        assert_eq!(timers.len(), 2);
+        assert_eq!(timers.pop_due(Moment::from_nanos(4)), None);
+        let end = Moment::from_nanos(2_000);
+        assert_eq!(timers.pop_due(end), Some((8, 0)));
+        assert_eq!(timers.pop_due(end), Some((7, 999)));
+        assert_eq!(timers.pop_due(end), None);
+    }
+}

@@ -150,59 +150,24 @@ async fn c3_a_complete_page_confirms_the_grains_that_rest() {
 #[tokio::test(start_paused = true)]
 async fn c3_an_incomplete_page_confirms_none() {
     let rig = Rig::new();
-    let (quiet, busy) = (grain("quiet"), grain("busy"));
-    rig.full(&quiet, 1, "one").await;
-    let follower = rig.following_all().await;
-    pass(secs(3)).await;
-    rig.log.hint(Hints::Lost);
-    rig.log.page_of(1);
-    // Two names in pages of one: the first page is not complete, and the second is held back.
-    rig.log.changes.hold();
-    rig.full(&busy, 1, "one").await;
-    rig.full(&grain("other"), 1, "one").await;
-    until("a page is held", || rig.log.changes.waiting() == 1).await;
-    let calls = rig.log.changes.calls();
-    // The held answer may be from before the appends: let pages through one at a time.
-    let mut before = age(&follower, &quiet).unwrap();
-    for _ in 0..3 {
-        pass(millis(10)).await;
-        rig.log.changes.release();
-        rig.log.changes.hold();
-        settle().await;
-        if rig.log.changes.waiting() == 1 && rig.log.changes.calls() > calls {
-            break;
-        }
-        before = age(&follower, &quiet).unwrap();
-    }
-    pass(secs(5)).await;
-    let now = age(&follower, &quiet).unwrap();
-    assert!(now >= before + secs(4), "{before:?} then {now:?}");
-    rig.log.changes.release();
-    settle().await;
-    assert!(age(&follower, &quiet).unwrap() <= secs(6));
-}
-
-#[tokio::test(start_paused = true)]
-async fn c3_an_incomplete_page_leaves_ages_as_they_are() {
-    let rig = Rig::new();
     let quiet = grain("quiet");
     rig.full(&quiet, 1, "one").await;
     let follower = rig.following_all().await;
     rig.log.hint(Hints::Lost);
-    pass(secs(3)).await;
+    pass(millis(3_500)).await;
     rig.log.page_of(1);
     for key in ["b", "c", "d"] {
         rig.full(&grain(key), 1, "one").await;
     }
-    // The feed answers one page of one name, then fails for ever: nothing it said was complete.
-    let pages = rig.log.changes.calls();
-    until("the next page was read", || rig.log.changes.calls() > pages).await;
-    rig.log.changes.fail(usize::MAX);
-    let after_first = rig.log.changes.calls();
-    assert!(after_first > pages);
-    let follower_age = age(&follower, &quiet).unwrap();
+    // One page of one name is answered, and then nothing any more.
+    rig.log.changes.fail_after(1);
+    let (before, pages) = (age(&follower, &quiet).unwrap(), follower.progress().pages);
     pass(secs(9)).await;
-    assert!(age(&follower, &quiet).unwrap() >= follower_age + secs(9));
+    assert_eq!(follower.progress().pages, pages + 1);
+    assert!(age(&follower, &quiet).unwrap() >= before + secs(9));
+    rig.log.changes.fail(0);
+    pass(secs(60)).await;
+    assert!(age(&follower, &quiet).unwrap() <= INTERVAL);
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,3 +151,25 @@ async fn handles_that_never_stop_asking_do_not_starve_the_reads() {
     }
     assert_eq!(text(&follower.raw_reader(), &id), "one");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_long_backlog_leaves_other_tasks_their_turn() {
+    let rig = Rig::folding();
+    let id = grain("a");
+    rig.full(&id, 1, "s").await;
+    for sequence in 2..=3_000 {
+        rig.delta(&id, sequence, "d").await;
+    }
+    let budget = gleaner_core::Budget::new(1, 1 << 20);
+    let follower = rig.builder().read_budget(budget).spawn();
+    follower.follow_all(Filter::all()).await.unwrap();
+    let mut turns = 0;
+    while follower.progress().entries_applied < 3_000 {
+        tokio::task::yield_now().await;
+        turns += 1;
+    }
+    assert!(
+        turns >= 10,
+        "{turns} turns while three thousand entries were drained"
+    );
+}

@@ -97,7 +97,12 @@ async fn caught_up_counts_only_requests_sent_after_the_call() {
         async move { follower.caught_up().await }
     });
     settle().await;
+    // The held page comes, and none after it.
+    rig.log.changes.fail(usize::MAX);
     rig.log.changes.release();
+    pass(secs(10)).await;
+    assert!(!catching_up.is_finished());
+    rig.log.changes.fail(0);
     let found = catching_up.await.unwrap().unwrap();
     assert_eq!(found.in_step, 1);
     assert_eq!(text(&follower.raw_reader(), &id), "two");
@@ -149,7 +154,19 @@ async fn caught_up_waits_for_a_quarantined_grain_that_is_being_healed() {
     let follower = rig.following_all().await;
     pass(secs(1)).await;
     rig.full(&id, 3, "three").await;
-    let found = follower.caught_up().await.unwrap();
+    rig.log.catch_up.hold();
+    let catching_up = tokio::spawn({
+        let follower = follower.clone();
+        async move { follower.caught_up().await }
+    });
+    until("the poll that heals is held", || {
+        rig.log.catch_up.waiting() == 1
+    })
+    .await;
+    pass(secs(10)).await;
+    assert!(!catching_up.is_finished());
+    rig.log.catch_up.release();
+    let found = catching_up.await.unwrap().unwrap();
     assert_eq!((found.in_step, found.held), (1, 0));
     assert_eq!(text(&follower.raw_reader(), &id), "three");
 }
@@ -222,4 +239,34 @@ async fn progress_counts_by_health() {
     follower.unfollow(&live).await.unwrap();
     let now = follower.progress();
     assert_eq!((now.followed, now.in_step, now.quarantined), (1, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_tell_of_an_apply_whose_answer_was_lost() {
+    let rig = Rig::new();
+    let (kept, moved) = (grain("kept"), grain("moved"));
+    rig.full(&kept, 1, "one").await;
+    rig.following_all().await.shutdown().await;
+    let follower = rig.follower();
+    let mut changes = follower.changes();
+    follower.follow_all(Filter::all()).await.unwrap();
+    follower.ready().await.unwrap();
+    rig.store.lose_answers(1);
+    let cursor = rig.full(&moved, 1, "one").await;
+    let next = tokio::time::timeout(secs(60), changes.next()).await;
+    // What the store held before is no change.
+    assert_eq!(next, Ok(Some((moved, cursor))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn caught_up_takes_in_grains_that_no_page_has_named_yet() {
+    let rig = Rig::new();
+    rig.log.hint(Hints::Lost);
+    let follower = rig.following_all().await;
+    pass(secs(3)).await;
+    rig.full(&grain("late"), 1, "one").await;
+    rig.log.changes.fail(3);
+    let found = follower.caught_up().await.unwrap();
+    assert_eq!((found.in_step, found.held), (1, 0));
+    assert_eq!(text(&follower.raw_reader(), &grain("late")), "one");
 }

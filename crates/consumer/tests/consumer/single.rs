@@ -75,7 +75,7 @@ async fn a_consumers_reader_may_be_taken_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_often_does_not_pile_up_timers() {
+async fn asking_often_leaves_one_rest_to_end() {
     let rig = Rig::new();
     rig.full(&grain("a"), 1, "one").await;
     let one = consumer(&rig, "a").poll_interval(secs(3600)).spawn();

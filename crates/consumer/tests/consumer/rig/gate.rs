@@ -10,6 +10,8 @@ pub(crate) struct Gate {
     held: watch::Sender<bool>,
     waiting: AtomicUsize,
     failing: AtomicUsize,
+    /// Calls that succeed before the failing begins.
+    sparing: AtomicUsize,
     calls: AtomicUsize,
 }
 
@@ -19,6 +21,7 @@ impl Gate {
             held: watch::Sender::new(false),
             waiting: AtomicUsize::new(0),
             failing: AtomicUsize::new(0),
+            sparing: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
         }
     }
@@ -38,6 +41,12 @@ impl Gate {
         self.failing.store(calls, Ordering::SeqCst);
     }
 
+    /// The next so many calls succeed, and all after them fail.
+    pub(crate) fn fail_after(&self, calls: usize) {
+        self.sparing.store(calls, Ordering::SeqCst);
+        self.fail(usize::MAX);
+    }
+
     /// How many calls there were.
     pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
@@ -51,6 +60,11 @@ impl Gate {
     /// A call begins: fails if told to.
     pub(super) fn enter(&self) -> Result<()> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        let spared = self.sparing.load(Ordering::SeqCst);
+        if spared > 0 {
+            self.sparing.store(spared - 1, Ordering::SeqCst);
+            return Ok(());
+        }
         let left = self.failing.load(Ordering::SeqCst);
         if left == 0 {
             return Ok(());
