@@ -152,13 +152,17 @@ pub fn judge_claim(
 }
 
 /// Where a retried batch resumes (L3): how many of one grain's entries, in order, the log already
-/// holds, counted up to the last one that equals the head.
+/// holds, counted up to the first one that equals the head, and copies of it that follow directly.
+///
+/// Not up to the last one: of a batch that comes back to the head's entry behind others, the others
+/// are not in the log, and are not to be answered as if they were.
 pub fn landed(head: Option<&Head>, entries: &[&Entry]) -> usize {
-    head.map_or(0, |head| {
-        entries
-            .iter()
-            .rposition(|entry| entry.cursor() == head.cursor && entry.digest() == head.digest)
-            .map_or(0, |at| at + 1)
+    let is_head = |entry: &&Entry| {
+        head.is_some_and(|head| entry.cursor() == head.cursor && entry.digest() == head.digest)
+    };
+    entries.iter().position(is_head).map_or(0, |first| {
+        let behind = entries.iter().skip(first);
+        first + behind.take_while(|entry| is_head(entry)).count()
     })
 }
 

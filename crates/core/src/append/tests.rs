@@ -337,8 +337,10 @@ fn l3_a_retry_resumes_behind_the_entry_equal_to_the_head() {
     // Overtaken, or only alike: nothing of the batch is known to have landed.
     assert_eq!(landed(Some(&head_of(&full(1, 4, A))), &batch), 0);
     assert_eq!(landed(Some(&head_of(&full(1, 2, B))), &batch), 0);
-    // The same entry twice: up to the last.
+    // The same entry twice in a row counts twice; behind others that the log does not hold, it says
+    // nothing of them.
     assert_eq!(landed(Some(&head_of(&one)), &[&one, &one]), 2);
+    assert_eq!(landed(Some(&head_of(&one)), &[&one, &two, &one]), 1);
 }
 
 #[test]
