@@ -1,6 +1,6 @@
 //! [`RigClock`]: tokio's paused time, and a wall clock that may leap.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use gleaner_actor::Moment;
@@ -14,7 +14,6 @@ pub(crate) struct RigClock {
     start: Instant,
     /// Milliseconds that the wall clock is ahead of the monotonic one.
     leap: AtomicI64,
-    reads: AtomicUsize,
 }
 
 impl RigClock {
@@ -22,7 +21,6 @@ impl RigClock {
         Self {
             start: Instant::now(),
             leap: AtomicI64::new(0),
-            reads: AtomicUsize::new(0),
         }
     }
 
@@ -37,16 +35,10 @@ impl RigClock {
         let millis = i64::try_from(time.as_millis()).unwrap();
         self.leap.fetch_sub(millis, Ordering::SeqCst);
     }
-
-    /// How often it was read: the driver reads it in every turn of its loop.
-    pub(crate) fn reads(&self) -> usize {
-        self.reads.load(Ordering::SeqCst)
-    }
 }
 
 impl Clock for RigClock {
     fn read(&self) -> Reading {
-        self.reads.fetch_add(1, Ordering::SeqCst);
         let elapsed = self.start.elapsed();
         let leap = self.leap.load(Ordering::SeqCst);
         let leapt = Duration::from_millis(leap.unsigned_abs());
