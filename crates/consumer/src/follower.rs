@@ -13,6 +13,7 @@ use crate::cell::GrainCell;
 use crate::changes::ChangeStream;
 use crate::control::GrainControl;
 use crate::driver::{Command, Driver};
+use crate::patience::{PatientLog, PatientStore};
 use crate::reader::{GrainReader, RawReader, Reader};
 use crate::settings::{Settings, setters};
 use crate::shared::{Progress, Shared};
@@ -117,6 +118,9 @@ impl Follower {
         first: Option<GrainId>,
     ) -> Self {
         let (commands, inbox) = mpsc::channel(COMMANDS);
+        let limit = settings.call_timeout;
+        let log: Arc<dyn ReplicationLog> = Arc::new(PatientLog::new(log, limit));
+        let store: Arc<dyn ReplicaStore> = Arc::new(PatientStore::new(store, limit));
         let shared = Arc::new(Shared::new(settings.clock.clone()));
         let mut driver = Driver::new(log, store.clone(), settings, shared.clone(), inbox);
         if let Some(grain) = first {

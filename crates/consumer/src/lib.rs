@@ -42,6 +42,7 @@ mod consumer;
 mod control;
 mod driver;
 mod follower;
+mod patience;
 mod read;
 mod reader;
 mod settings;

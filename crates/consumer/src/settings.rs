@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 /// | poll interval | 1 s | "near real time" when no hint comes; one query for all grains with a feed |
 /// | jitter | 10 % | spreads followers that started together within ten intervals |
 /// | backoff | 100 ms to 30 s, doubling | a restarted server is found soon, a dead one left in peace |
+/// | call timeout | 30 s | a lost answer costs a while, and not for ever; the call is made again |
 /// | hints | on | a change is seen in milliseconds instead of an interval |
 /// | grains per read | 1,000 | a few milliseconds of work for every backend |
 /// | budget of a read | 4,096 entries, 16 MiB | bounds the memory of an answer; one entry always fits |
@@ -24,6 +25,7 @@ use crate::clock::{Clock, SystemClock};
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) policy: Policy,
+    pub(crate) call_timeout: Duration,
     pub(crate) hints: bool,
     pub(crate) feed: bool,
     pub(crate) grains_per_read: usize,
@@ -38,6 +40,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             policy: Policy::default(),
+            call_timeout: Duration::from_secs(30),
             hints: true,
             feed: true,
             grains_per_read: 1_000,
@@ -54,6 +57,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("policy", &self.policy)
+            .field("call_timeout", &self.call_timeout)
             .field("hints", &self.hints)
             .field("feed", &self.feed)
             .field("grains_per_read", &self.grains_per_read)
@@ -84,6 +88,13 @@ macro_rules! setters {
         /// Sets the first and the longest wait after failures in a row. Default 100 ms and 30 s.
         pub fn backoff(mut self, min: std::time::Duration, max: std::time::Duration) -> Self {
             self.settings.policy = self.settings.policy.with_backoff(min, max);
+            self
+        }
+
+        /// Sets after how long a call of log or store that was not answered is given up, and made again
+        /// after a backoff; at least 1 ms. Default 30 s.
+        pub fn call_timeout(mut self, limit: std::time::Duration) -> Self {
+            self.settings.call_timeout = limit.max(std::time::Duration::from_millis(1));
             self
         }
 

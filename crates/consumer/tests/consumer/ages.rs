@@ -420,6 +420,24 @@ async fn c5_a_replica_set_back_by_seek_loses_its_confirmation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c5_a_confirmation_is_revoked_before_the_replica_is_set_back() {
+    let rig = Rig::new();
+    let id = grain("a");
+    rig.full(&id, 1, "one").await;
+    rig.full(&id, 2, "two").await;
+    let follower = rig.following_all().await;
+    rig.store.rebase.hold();
+    let control = follower.control(id.clone());
+    let seeking =
+        tokio::spawn(async move { control.seek(Cursor::new(1, 2), Cursor::new(1, 1)).await });
+    until("the store is told", || rig.store.rebase.waiting() == 1).await;
+    let answer = follower.raw_reader().get(&id, ANY).unwrap();
+    assert_eq!((&answer.state[..], answer.age), (&b"two"[..], None));
+    rig.store.rebase.release();
+    assert_eq!(seeking.await.unwrap(), Ok(Cursor::new(1, 1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_that_does_not_confirm_confirms_nothing() {
     let rig = Rig::new();
     rig.log.without_confirming();

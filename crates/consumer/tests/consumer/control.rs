@@ -184,6 +184,20 @@ async fn a_seek_that_a_log_fails_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rebase_that_a_log_puts_off_for_ever_is_answered() {
+    let rig = Rig::new();
+    let id = grain("a");
+    rig.full(&id, 1, "one").await;
+    let follower = rig.following_all().await;
+    rig.log.defer_all(true);
+    let control = follower.control(id.clone());
+    assert_eq!(control.rebase(at(1)).await, Err(ControlError::Failed));
+    rig.log.defer_all(false);
+    pass(secs(10)).await;
+    assert_eq!(health(&follower, &id), Health::Live);
+}
+
+#[tokio::test(start_paused = true)]
 async fn rebase_heals_a_replica_that_is_ahead_and_is_said() {
     let traces = Traces::take();
     let rig = Rig::new();
