@@ -140,6 +140,18 @@ enum Failure {
     Doubtful(Error),
 }
 
+impl Failure {
+    /// Whether the connection is as good as before. After a doubt, a panic or an error of SQLite it is
+    /// not trusted, and dropping it rolls back: one that was made while its files could not be written
+    /// would go on to fail when they can be.
+    fn spares_the_connection(&self) -> bool {
+        match self {
+            Self::Aborted(fault) => fault.is_busy() || matches!(fault, Fault::Refused(_)),
+            Self::Panicked | Self::Doubtful(_) => false,
+        }
+    }
+}
+
 /// The thread's side.
 struct Desk<S> {
     place: Arc<Place>,
@@ -216,9 +228,8 @@ impl<S: Session> Desk<S> {
             Ok(Err(fault)) => Failure::Aborted(fault),
             Err(_) => Failure::Panicked,
         };
-        // After a doubt or a panic the connection is not trusted; dropping it rolls back.
         let rolled_back = link.conn.is_autocommit() || link.conn.execute_batch("ROLLBACK").is_ok();
-        if rolled_back && matches!(failure, Failure::Aborted(_)) {
+        if rolled_back && failure.spares_the_connection() {
             self.link = Some(link);
         }
         Err(failure)

@@ -177,6 +177,24 @@ async fn a_full_disk_is_told_of_and_over_once_there_is_room() {
     assert_eq!(bench.keys(), [2]);
 }
 
+/// A connection that was made while the WAL could not be written never writes again, though the file
+/// may be written for long.
+#[tokio::test]
+async fn a_connection_that_may_not_write_is_made_anew() {
+    let bench = bench(Duration::from_secs(30));
+    let error = bench
+        .writer
+        .call(0, |_, conn| {
+            conn.pragma_update(None, "query_only", true)?;
+            insert(conn, 1, 1)
+        })
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("readonly"), "{error}");
+    bench.insert(2, 1).await.unwrap();
+    assert_eq!(bench.keys(), [2]);
+}
+
 #[tokio::test]
 async fn a_lock_of_another_is_waited_for_and_told_of_if_it_lasts() {
     let bench = bench(Duration::from_millis(50));
