@@ -71,6 +71,9 @@ pub enum Report {
         /// Entries read since its start.
         entries_read: u64,
     },
+    /// An order was heard that asks for nothing else: what is said behind it was done after the order
+    /// was given.
+    Heard,
     /// It has done all that it was told, and ends.
     Ended,
 }
@@ -113,6 +116,7 @@ impl fmt::Display for Report {
                 held,
                 entries_read,
             } => write!(f, "caught-up {in_step} {held} {entries_read}"),
+            Self::Heard => f.write_str("heard"),
             Self::Ended => f.write_str("ended"),
         }
     }
@@ -167,6 +171,7 @@ impl FromStr for Report {
                 held: number(held)?,
                 entries_read: number(entries_read)?,
             },
+            ["heard"] => Self::Heard,
             ["ended"] => Self::Ended,
             _ => return Err(BadReport),
         })
@@ -199,6 +204,7 @@ mod tests {
             acked(Some(9)),
             acked(None),
             Report::Pages { count: 4 },
+            Report::Heard,
             Report::Ended,
         ] {
             assert_eq!(report.to_string().parse::<Report>().unwrap(), report);

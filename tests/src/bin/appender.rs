@@ -3,17 +3,22 @@
 //! Owns the grains `PREFIX-0` to `PREFIX-(GRAINS-1)` of the log at a URL, each by a task of its own.
 //! It says `ready`, waits for an order, then makes TURNS turns of each grain, or with 0 turns goes on
 //! until its input ends; every acknowledged state is said. Any failed append ends it with an error.
+//! Each further order is answered by `heard`.
 //!
 //! - `append`: straight into the log, so that nothing tries again what failed. Only for new grains.
 //! - `publish`: through a publisher, each state awaited, all of them kept.
+//! - `persist`: as `publish`, but unhurried, and a state that the log refuses is left behind for the
+//!   next turn: nothing but being fenced ends it.
 //! - `churn`: through a publisher with its defaults: bursts that coalesce, ends of grains and returns
 //!   of them, compaction. Said is what stands at the end of a burst.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gleaner::{
-    Compaction, Cursor, Draft, GrainId, GrainPublisher, Publisher, ReplicationLog, Writer,
+    Compaction, Cursor, Draft, GrainId, GrainPublisher, PublishError, Publisher, ReplicationLog,
+    Writer,
 };
 use gleaner_tests::{GRAIN_TYPE, Orders, Outcome, Payload, Report, say};
 use tokio::sync::watch;
@@ -23,6 +28,7 @@ use tokio::task::JoinSet;
 enum How {
     Append,
     Publish,
+    Persist,
     Churn,
 }
 
@@ -50,6 +56,10 @@ impl Turns {
 
 #[tokio::main]
 async fn main() -> Outcome {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [url, prefix, grains, how, most] = args.as_slice() else {
         return Err("appender LOG PREFIX GRAINS HOW TURNS".into());
@@ -57,6 +67,7 @@ async fn main() -> Outcome {
     let how = match how.as_str() {
         "append" => How::Append,
         "publish" => How::Publish,
+        "persist" => How::Persist,
         "churn" => How::Churn,
         other => return Err(format!("how is {other}?").into()),
     };
@@ -75,7 +86,9 @@ async fn main() -> Outcome {
         next: Arc::new(AtomicU64::new(u64::from(std::process::id()) << 32 | 1)),
     };
     tokio::spawn(async move {
-        while orders.next().await.is_some() {}
+        while orders.next().await.is_some() {
+            say(&Report::Heard);
+        }
         stop.send_replace(true);
     });
     let mut tasks = JoinSet::new();
@@ -84,11 +97,12 @@ async fn main() -> Outcome {
         let ids = keys.map(|key| GrainId::new(GRAIN_TYPE, key));
         let ids = ids.collect::<Result<Vec<_>, _>>()?;
         for (at, grain) in (0..).zip(publisher.grains(ids).await) {
-            if how == How::Publish {
-                tasks.spawn(publish(grain?, turns.clone()));
-            } else {
-                tasks.spawn(churn(grain?, at, turns.clone()));
-            }
+            let (grain, turns) = (grain?, turns.clone());
+            match how {
+                How::Churn => tasks.spawn(churn(grain, at, turns)),
+                How::Persist => tasks.spawn(persist(grain, turns)),
+                How::Append | How::Publish => tasks.spawn(publish(grain, turns)),
+            };
         }
     } else {
         for key in keys {
@@ -107,13 +121,17 @@ async fn main() -> Outcome {
 
 fn publisher(log: Arc<dyn ReplicationLog>, how: How) -> Publisher {
     let builder = Publisher::builder(log).source("tests");
-    if how == How::Publish {
-        builder
+    match how {
+        How::Churn => builder.spawn(),
+        How::Append | How::Publish => builder
             .compaction(Compaction::never())
             .coalesce(false)
-            .spawn()
-    } else {
-        builder.spawn()
+            .spawn(),
+        How::Persist => builder
+            .compaction(Compaction::never())
+            .coalesce(false)
+            .backoff(Duration::from_millis(5), Duration::from_millis(50))
+            .spawn(),
     }
 }
 
@@ -143,6 +161,26 @@ async fn publish(grain: GrainPublisher, turns: Turns) -> Outcome {
         let state = Payload::new(turn).bytes(grain.id().grain_key());
         let cursor = grain.publish_bytes(state).await?;
         acked(grain.id(), cursor, Some(turn));
+    }
+    Ok(())
+}
+
+/// The pause between two turns, so that a round of faults leaves a log that is read in a moment.
+const UNHURRIED: Duration = Duration::from_millis(4);
+
+async fn persist(grain: GrainPublisher, turns: Turns) -> Outcome {
+    let mut done = 0;
+    while !turns.over(done) {
+        done += 1;
+        let turn = turns.take();
+        let state = Payload::new(turn).bytes(grain.id().grain_key());
+        match grain.publish_bytes(state).await {
+            Ok(cursor) => acked(grain.id(), cursor, Some(turn)),
+            // The publisher has said why.
+            Err(PublishError::Log(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(UNHURRIED).await;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub(crate) struct Worker {
     child: Child,
     orders: Option<ChildStdin>,
     reports: Receiver<Report>,
-    /// What it writes to standard error, once it has ended.
-    errors: Option<JoinHandle<String>>,
+    /// What it has written to standard error, and what ends when it is all of it.
+    errors: (Arc<Mutex<String>>, Option<JoinHandle<()>>),
 }
 
 impl Worker {
@@ -64,16 +65,17 @@ impl Worker {
             }
         });
         let err = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut all = String::new();
+        let errors = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&errors);
+        let listening = std::thread::spawn(move || {
             for line in BufReader::new(err).lines() {
                 let line = line.unwrap();
                 // Shown with the test if it fails.
                 println!("{name}: {line}");
+                let mut all = all.lock().unwrap();
                 all.push_str(&line);
                 all.push('\n');
             }
-            all
         });
         let orders = child.stdin.take();
         Self {
@@ -81,7 +83,7 @@ impl Worker {
             child,
             orders,
             reports,
-            errors: Some(errors),
+            errors: (errors, Some(listening)),
         }
     }
 
@@ -136,8 +138,25 @@ impl Worker {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "the {}: {status}", self.name);
         assert_eq!(rest.last(), Some(&Report::Ended), "the {}", self.name);
-        let errors = self.errors.take().unwrap().join().unwrap();
-        (rest, errors)
+        (rest, self.all_errors())
+    }
+
+    /// Waits until it has ended by itself, in failure; its standard error.
+    pub(crate) fn failed(mut self) -> String {
+        while self.next().is_some() {}
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(1), "the {}", self.name);
+        self.all_errors()
+    }
+
+    /// Its standard error up to now.
+    pub(crate) fn errors(&self) -> String {
+        self.errors.0.lock().unwrap().clone()
+    }
+
+    fn all_errors(&mut self) -> String {
+        self.errors.1.take().unwrap().join().unwrap();
+        self.errors()
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod appenders;
 mod chance;
+#[expect(dead_code, reason = "the tests of faults use the rest of it")]
 mod child;
 mod end_to_end;
 mod killed_appender;
