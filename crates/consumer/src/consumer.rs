@@ -94,7 +94,7 @@ impl ReplicationConsumer {
         self.follower.progress()
     }
 
-    /// Ends it: what was read is applied, then it is gone.
+    /// Ends it, as [`Follower::shutdown`].
     ///
     /// # Cancel safety
     /// It ends all the same.

@@ -228,7 +228,7 @@ impl Follower {
     /// Accepts the log that is followed now in place of the one that the store belonged to: binds the
     /// store to it and puts its base..head in the place of every foreign replica. Replicas of grains
     /// that this log does not have are kept, served and marked as before. Returns how many were
-    /// rebased and how many were not.
+    /// rebased and how many were not. A paused one is not: resume it and call again.
     ///
     /// # Errors
     /// `Ended`; `Failed` if log or store could not be asked: some replicas may have been rebased, and
@@ -278,8 +278,10 @@ impl Follower {
         self.inner.shared.counts.progress()
     }
 
-    /// Ends the follower: no new reads; what was read is applied; then it is gone. Readers go on to
-    /// serve what the store holds.
+    /// Ends the follower: nothing new begins; what is being applied is applied, what is being read is
+    /// waited for and dropped; then it is gone. A call of log or store that never returns holds it up:
+    /// give it a timeout and drop the handles, which ends it at once. Readers go on to serve what the
+    /// store holds.
     ///
     /// # Cancel safety
     /// It ends all the same.
