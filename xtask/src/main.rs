@@ -1,5 +1,5 @@
 //! One command per habit: `cargo xtask test` verifies, `check` does the part of it that builds nothing,
-//! `fix` repairs, `help` says so.
+//! `faults` crashes things for longer, `fix` repairs, `help` says so.
 //!
 //! This program owns the checks that are not anybody's unit test (direction of dependencies,
 //! licences, a test for every clause) and the sum of all results. It writes to no source file
@@ -7,6 +7,7 @@
 
 mod cargo;
 mod checks;
+mod faults;
 mod fix;
 mod libtest;
 mod metadata;
@@ -25,6 +26,10 @@ usage: cargo xtask <command>
          GLEANER_REQUIRE_SERVERS=1 turns tests that skip themselves for want of a server into
          failures.
   check  only those of them that build nothing: seconds
+  faults [--rounds N] [--seed S]
+         kills, full disks, files read-only, gone or foreign, set clocks, under real processes: N
+         rounds (1), each with the next seed. Ends with what was counted, `lost=` among it. Small
+         disks need root, and are skipped aloud without.
   fix    repair what can be repaired by machine: clippy --fix, then the format
   help   print this
 ";
@@ -35,6 +40,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["test"] => verify::run(),
         ["check"] => verify::run_quick(),
+        ["faults", words @ ..] => faults::run(words),
         ["fix"] => fix::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
