@@ -36,13 +36,15 @@ const ME: Writer = Writer::new(7);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let seed = std::env::args().nth(1).map_or(Ok(1), |seed| seed.parse())?;
+    let seed = std::env::args()
+        .nth(1)
+        .map_or(Ok(1_u64), |seed| seed.parse())?;
 
     println!("a disk whose power fails, seed {seed}:");
     let disk = PowerDisk::new(seed);
     drop(FileLog::open(disk.clone()).await?);
-    // Opening takes six operations, an append two: the power fails somewhere among the appends.
-    disk.fail_power_after(6 + seed % 40);
+    // Opening takes six operations, what follows some seventy: the power fails in one of these.
+    disk.fail_power_after(6 + seed.wrapping_mul(37) % 70);
     let acknowledged = append_until_it_fails(disk.clone()).await?;
     println!("  {acknowledged} states were acknowledged; then the power failed");
     disk.lose_power();

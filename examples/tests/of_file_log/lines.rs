@@ -359,14 +359,13 @@ async fn an_append_costs_one_write_and_one_sync() {
 
 #[tokio::test]
 async fn a_folder_is_one_logs_at_a_time() {
-    async fn refused(again: Result<FileLog<impl Disk>>) -> bool {
-        again
-            .err()
-            .is_some_and(|error: Error| error.kind() == ErrorKind::Transient)
+    fn refused(again: &Result<FileLog<impl Disk>>) -> bool {
+        let error = again.as_ref().err().map(Error::kind);
+        error == Some(ErrorKind::Transient)
     }
     let disk = PowerDisk::new(1);
     let log = open(&disk).await;
-    assert!(refused(FileLog::open(disk.clone()).await).await);
+    assert!(refused(&FileLog::open(disk.clone()).await));
     log.append(state(1)).await.unwrap();
     drop(log);
     assert_eq!(numbers(&open(&disk).await).await, [1]);
@@ -374,7 +373,7 @@ async fn a_folder_is_one_logs_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let disk = RealDisk::new(folder.path());
     let log = FileLog::open(disk.clone()).await.unwrap();
-    assert!(refused(FileLog::open(disk.clone()).await).await);
+    assert!(refused(&FileLog::open(disk.clone()).await));
     log.append(state(1)).await.unwrap();
     drop(log);
     let log = FileLog::open(disk).await.unwrap();
