@@ -182,12 +182,7 @@ impl Place {
             if version == layout.version {
                 return Ok(Found::Ours);
             }
-            let message = format!(
-                "{path} is a {} of schema version {version}; this version of gleaner-sqlite \
-                 knows versions up to {}",
-                layout.name, layout.version
-            );
-            return Err(Error::permanent(BACKEND, message).into());
+            return Err(self.other_version(version).into());
         }
         if (application, version, objects) == (0, 0, 0) {
             return Ok(Found::Nothing);
@@ -198,6 +193,33 @@ impl Place {
             layout.name
         );
         Err(Error::permanent(BACKEND, message).into())
+    }
+
+    fn other_version(&self, version: i32) -> Error {
+        let message = format!(
+            "{} is a {} of schema version {version}; this version of gleaner-sqlite knows versions \
+             up to {}",
+            self.path.display(),
+            self.layout.name,
+            self.layout.version
+        );
+        Error::permanent(BACKEND, message)
+    }
+
+    /// That the file is still of this crate's schema, inside a transaction: another process may have
+    /// brought it to a newer one since the connection was made. Read from a page that is in memory.
+    ///
+    /// # Errors
+    /// `Permanent` if it is not.
+    pub(crate) fn check_version(&self, conn: &Connection) -> Result<(), Fault> {
+        let version: i32 = conn
+            .prepare_cached("PRAGMA user_version")?
+            .query_row((), |row| row.get(0))?;
+        if version == self.layout.version {
+            Ok(())
+        } else {
+            Err(self.other_version(version).into())
+        }
     }
 
     /// Puts the tables into an empty file; harmless if another process was faster.

@@ -74,7 +74,9 @@ fn read<T>(
         _ => place.connect(Role::Read)?,
     };
     link.conn.prepare_cached("BEGIN")?.execute(())?;
-    let found = work(&link.conn, link.file);
+    let found = place
+        .check_version(&link.conn)
+        .and_then(|()| work(&link.conn, link.file));
     let ended = link.conn.prepare_cached("ROLLBACK")?.execute(());
     if ended.is_ok() && !matches!(found, Err(Fault::Sqlite(_))) {
         *kept = Some(link);

@@ -215,7 +215,9 @@ impl<S: Session> Desk<S> {
         let link = self
             .current()
             .map_err(|error| Failure::Aborted(error.into()))?;
-        let ran = catch_unwind(AssertUnwindSafe(|| run(&link, &mut self.session, group)));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            run(&self.place, &link, &mut self.session, group)
+        }));
         let failure = match ran {
             Ok(Ok(())) => match commit(&self.place, &link) {
                 Ok(()) => {
@@ -247,8 +249,14 @@ impl<S: Session> Desk<S> {
     }
 }
 
-fn run<S: Session>(link: &Link, session: &mut S, group: &mut Jobs<S>) -> Result<(), Fault> {
+fn run<S: Session>(
+    place: &Place,
+    link: &Link,
+    session: &mut S,
+    group: &mut Jobs<S>,
+) -> Result<(), Fault> {
     link.conn.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
+    place.check_version(&link.conn)?;
     session.begin(&link.conn, link.file)?;
     for job in group {
         job.run(session, &link.conn)?;

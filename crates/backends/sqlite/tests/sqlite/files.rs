@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gleaner_core::{Budget, Cursor, ErrorKind, ReplicationLog};
+use gleaner_core::{Budget, Cursor, ErrorKind, ReplicaStore, ReplicationLog};
 use gleaner_sqlite::{SqliteLog, SqliteReplicaStore};
 use rusqlite::Connection;
 
@@ -31,6 +31,40 @@ async fn a_newer_schema_is_refused_naming_both_versions() {
         error.contains("version 7") && error.contains("up to 1"),
         "{error}"
     );
+}
+
+/// Another process has brought the file to a newer schema meanwhile.
+#[tokio::test]
+async fn a_schema_that_becomes_newer_under_open_files_is_refused_until_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, held) = (folder.path().join("log.db"), folder.path().join("store.db"));
+    let log = SqliteLog::open(&path).await.unwrap();
+    let store = SqliteReplicaStore::open(&held, None).await.unwrap();
+    log.append(full("a", 1, 1, "x")).await.unwrap();
+    log.heads(&[grain("a")]).await.unwrap();
+    store.cursor(&[grain("a")]).await.unwrap();
+    let set = |version: i32| {
+        for file in [&path, &held] {
+            let conn = Connection::open(file).unwrap();
+            conn.pragma_update(None, "user_version", version).unwrap();
+        }
+    };
+    set(7);
+    for (file, error) in [
+        (&path, log.append(full("a", 1, 2, "x")).await.unwrap_err()),
+        (&path, log.heads(&[grain("a")]).await.unwrap_err()),
+        (&held, store.cursor(&[grain("a")]).await.unwrap_err()),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+        let said = error.to_string();
+        for part in ["version 7", "up to 1", file.to_str().unwrap()] {
+            assert!(said.contains(part), "{said} says {part}");
+        }
+    }
+    set(1);
+    log.append(full("a", 1, 2, "x")).await.unwrap();
+    log.heads(&[grain("a")]).await.unwrap();
+    store.cursor(&[grain("a")]).await.unwrap();
 }
 
 #[tokio::test]
