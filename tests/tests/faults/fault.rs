@@ -11,38 +11,38 @@ use crate::world::World;
 const LONGER_MICROS: u64 = 150_000;
 
 /// Waits until everybody has met a fault of the log: the probe with an error of one of these kinds,
-/// the others with a line that names the path and holds `word`. Then lets it last a little.
+/// the others with a line that names the path and holds `phrase`. Then lets it last a little.
 pub(crate) fn is_met(
     world: &World,
     probe: &mut Probe,
     before: &Complaints,
     kinds: &[ErrorKind],
-    word: &str,
+    phrase: &str,
     chance: &mut Chance,
 ) {
     let error = probe.fails();
     let (said, path) = (error.to_string(), world.log.to_str().unwrap());
     assert!(kinds.contains(&error.kind()), "{said}");
     assert!(said.contains(path), "{said} names {path}");
-    assert!(said.contains(word), "{said} says {word:?}");
+    assert!(said.contains(phrase), "{said} says {phrase:?}");
     println!("met: {said}");
     until("the publisher meets it", || {
-        complains(&world.publisher_errors()[before.publisher..], path, word)
+        complains(&world.publisher_errors()[before.publisher..], path, phrase)
     });
     chance.pause(LONGER_MICROS);
 }
 
 /// As [`is_met`], for the follower: of the file that it cannot use.
-pub(crate) fn is_met_by_follower(world: &World, before: &Complaints, path: &str, word: &str) {
+pub(crate) fn is_met_by_follower(world: &World, before: &Complaints, path: &str, phrase: &str) {
     until("the follower meets it", || {
-        complains(&world.follower_errors()[before.follower..], path, word)
+        complains(&world.follower_errors()[before.follower..], path, phrase)
     });
 }
 
-fn complains(errors: &str, path: &str, word: &str) -> bool {
+fn complains(errors: &str, path: &str, phrase: &str) -> bool {
     errors
         .lines()
-        .any(|line| line.contains(path) && line.contains(word))
+        .any(|line| line.contains(path) && line.contains(phrase))
 }
 
 /// How much both had complained of before a fault.

@@ -14,7 +14,7 @@ use crate::world::World;
 /// Puts what `make` writes into the log's place for a while.
 fn in_the_place_of_the_log(
     counted: &'static str,
-    word: &str,
+    phrase: &str,
     makes: &[fn(log: &Path, other: &Path)],
 ) {
     let folder = folder();
@@ -38,7 +38,7 @@ fn in_the_place_of_the_log(
             &mut probe,
             &before,
             &[ErrorKind::Permanent],
-            word,
+            phrase,
             &mut chance,
         );
         let path = world.log.to_str().unwrap();
@@ -47,7 +47,7 @@ fn in_the_place_of_the_log(
             world.new_publisher().failed(),
             world.new_follower().failed(),
         ] {
-            for said in ["Permanent", path, word] {
+            for said in ["Permanent", path, phrase] {
                 assert!(errors.contains(said), "{errors} says {said:?}");
             }
         }
@@ -78,6 +78,39 @@ fn a_foreign_file_is_refused_and_left_alone() {
                 .unwrap();
         }],
     );
+}
+
+/// As a newer release would do it, while older ones still run.
+#[test]
+fn a_log_brought_to_a_newer_schema_is_not_written_by_those_who_do_not_know_it() {
+    let folder = folder();
+    let mut chance = Chance::new();
+    let mut world = World::running(folder.path(), folder.path());
+    let mut probe = Probe::open(&world.log);
+    probe.works();
+    chance.pause(50_000);
+    let before = Complaints::of(&world);
+    bring_to_version(&world.log, 7);
+    world.tally.add("newer_schemas", 1);
+    let kinds = [ErrorKind::Permanent];
+    is_met(
+        &world,
+        &mut probe,
+        &before,
+        &kinds,
+        "version 7",
+        &mut chance,
+    );
+    let path = world.log.to_str().unwrap();
+    is_met_by_follower(&world, &before, path, "version 7");
+    bring_to_version(&world.log, 1);
+    is_over(world, probe);
+}
+
+fn bring_to_version(path: &Path, version: i32) {
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.busy_timeout(crate::child::LONG).unwrap();
+    conn.pragma_update(None, "user_version", version).unwrap();
 }
 
 #[test]

@@ -232,3 +232,34 @@ impl World {
         is_sound(&self.store);
     }
 }
+
+#[test]
+fn what_is_not_there_is_counted_as_lost() {
+    let folder = crate::place::folder();
+    let mut world = World::running(folder.path(), folder.path());
+    world.kill_publisher();
+    world.kill_follower();
+    let histories = histories(&world.log);
+    assert_eq!(world.lost(&histories), 0);
+    assert_eq!(world.fallen_back(&world.store), 0);
+    // A number that was never given out, a state that is not the one under its number, and a replica
+    // that is not where it was said to be.
+    let first = world.acked[0].clone();
+    let (key, cursor) = (first.key.clone(), Cursor::new(9, 9));
+    let turn = first.turn.map(|turn| turn + 1);
+    world.heard(&[
+        Report::Acked {
+            key: key.clone(),
+            cursor,
+            turn: first.turn,
+        },
+        Report::Acked {
+            key: key.clone(),
+            cursor: first.cursor,
+            turn,
+        },
+        Report::Applied { key, cursor },
+    ]);
+    assert_eq!(world.lost(&histories), 2);
+    assert_eq!(world.fallen_back(&world.store), 1);
+}
