@@ -96,6 +96,7 @@ impl<S: Session> Writer<S> {
         let desk = Desk {
             place,
             link: Some(link),
+            former: None,
             session,
         };
         thread::Builder::new()
@@ -156,7 +157,25 @@ impl Failure {
 struct Desk<S> {
     place: Arc<Place>,
     link: Option<Link>,
+    former: Option<Former>,
     session: S,
+}
+
+/// The file of a connection that is not used any more, until there is a new one: what is known of its
+/// rows holds for the new one if it is of the same file.
+struct Former {
+    file: FileId,
+    /// Held open where it holds no lock: meanwhile no other file gets the same inode.
+    _held: Option<Connection>,
+}
+
+impl Former {
+    fn of(link: Link, hold: bool) -> Self {
+        Self {
+            file: link.file,
+            _held: hold.then_some(link.conn),
+        }
+    }
 }
 
 type Jobs<S> = Vec<Box<dyn Job<S>>>;
@@ -233,6 +252,8 @@ impl<S: Session> Desk<S> {
         let rolled_back = link.conn.is_autocommit() || link.conn.execute_batch("ROLLBACK").is_ok();
         if rolled_back && failure.spares_the_connection() {
             self.link = Some(link);
+        } else {
+            self.former = Some(Former::of(link, rolled_back));
         }
         Err(failure)
     }
@@ -240,12 +261,20 @@ impl<S: Session> Desk<S> {
     /// The connection to the file that lies at the path now.
     fn current(&mut self) -> Result<Link> {
         if let Some(link) = self.link.take() {
-            if self.place.is_current(link.file)? {
+            let current = self.place.is_current(link.file);
+            if matches!(current, Ok(true)) {
                 return Ok(link);
             }
+            self.former = Some(Former::of(link, true));
+            current?;
+        }
+        let link = self.place.connect(Role::Write)?;
+        if let Some(former) = self.former.take()
+            && former.file != link.file
+        {
             self.session.replaced();
         }
-        self.place.connect(Role::Write)
+        Ok(link)
     }
 }
 

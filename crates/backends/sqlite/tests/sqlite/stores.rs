@@ -161,3 +161,52 @@ async fn a_store_whose_file_is_gone_says_so_and_a_new_one_is_empty() {
     assert_eq!(mark, Mark::absent(Generation::default()));
     assert!(store.peek(&grain("a")).is_none());
 }
+
+fn delete(path: &std::path::Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(end);
+        drop(std::fs::remove_file(file));
+    }
+}
+
+#[tokio::test]
+async fn a_store_begun_anew_has_no_residents_of_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = bound(&path).await;
+    for seen_gone in [false, true] {
+        apply(&store, full("a", 1, 1, "old")).await;
+        delete(&path);
+        if seen_gone {
+            let gone = store.cursor(&[grain("b")]).await.unwrap_err();
+            assert_eq!(gone.kind(), ErrorKind::Transient, "{gone}");
+            // While there is no other, the old one is served.
+            assert!(store.peek(&grain("a")).is_some());
+        }
+        let anew = bound(&path).await;
+        store.cursor(&[grain("b")]).await.unwrap();
+        assert_eq!(store.peek(&grain("a")), None, "seen gone: {seen_gone}");
+        drop(anew);
+    }
+}
+
+#[tokio::test]
+async fn residents_outlast_a_file_that_was_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = bound(&path).await;
+    apply(&store, full("a", 1, 1, "kept")).await;
+    let away = |from: &str, to: &str| {
+        for end in ["", "-wal", "-shm"] {
+            let file = |name: &str| folder.path().join(format!("{name}{end}"));
+            drop(std::fs::rename(file(from), file(to)));
+        }
+    };
+    away("store.db", "away.db");
+    store.cursor(&[grain("b")]).await.unwrap_err();
+    away("away.db", "store.db");
+    store.cursor(&[grain("b")]).await.unwrap();
+    assert!(store.peek(&grain("a")).is_some());
+    apply(&store, full("a", 1, 2, "newer")).await;
+}
