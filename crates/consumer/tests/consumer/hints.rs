@@ -130,7 +130,9 @@ fn a_poll_that_is_not_answered_does_not_hot_loop() {
         rig.log.without_feed();
         let id = grain("a");
         rig.full(&id, 1, "one").await;
-        let follower = rig.following(&id).await;
+        let follower = rig.builder().call_timeout(secs(3_600)).spawn();
+        follower.follow(id.clone()).await.unwrap();
+        follower.ready().await.unwrap();
         rig.log.catch_up.hold();
         pass(secs(600)).await;
         assert_eq!(rig.log.catch_up.waiting(), 1);
@@ -139,6 +141,27 @@ fn a_poll_that_is_not_answered_does_not_hot_loop() {
         pass(secs(2)).await;
         assert_eq!(text(&follower.raw_reader(), &id), "two");
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_whose_answer_is_lost_is_made_again() {
+    let rig = Rig::new();
+    rig.log.without_feed();
+    let id = grain("a");
+    rig.full(&id, 1, "one").await;
+    let follower = rig.builder().call_timeout(secs(5)).spawn();
+    follower.follow(id.clone()).await.unwrap();
+    follower.ready().await.unwrap();
+    let calls = rig.log.catch_up.calls();
+    rig.log.catch_up.hold();
+    // Each is given up after 5 s, and backed off from for at most 33.
+    pass(secs(600)).await;
+    let lost = rig.log.catch_up.calls() - calls;
+    assert!((15..=40).contains(&lost), "{lost} polls without an answer");
+    rig.log.catch_up.release();
+    rig.full(&id, 2, "two").await;
+    pass(secs(40)).await;
+    assert_eq!(text(&follower.raw_reader(), &id), "two");
 }
 
 #[tokio::test(start_paused = true)]
