@@ -12,73 +12,81 @@ use super::{Check, Sum, ensure, folded, id, rig, started, within};
 use crate::fault::Fault;
 use crate::{DeltaOptions, PublishError};
 
-/// A test that the check holds, and that it notices each fault.
+/// A test that a check holds, and that it notices each planted fault.
 macro_rules! clause {
-    ($name:ident, $check:ident, [$($fault:ident),*]) => {
-        mod $name {
-            #[tokio::test(start_paused = true)]
-            async fn holds() {
-                let outcome = super::within(super::$check(None)).await.and_then(|it| it);
-                assert_eq!(outcome, Ok(()));
-            }
-
-            #[tokio::test(start_paused = true)]
-            async fn notices_each_planted_fault() {
-                for fault in [$(crate::fault::Fault::$fault),*] {
-                    let outcome = super::within(super::$check(Some(fault))).await.and_then(|it| it);
-                    assert!(outcome.is_err(), "{fault:?} went unnoticed");
-                }
+    ($(#[$attribute:meta])* async fn $name:ident() { $check:ident notices [$($fault:ident),*] }) => {
+        $(#[$attribute])*
+        async fn $name() {
+            let outcome = within($check(None)).await.and_then(|it| it);
+            assert_eq!(outcome, Ok(()));
+            for fault in [$(Fault::$fault),*] {
+                let outcome = within($check(Some(fault))).await.and_then(|it| it);
+                assert!(outcome.is_err(), "{fault:?} went unnoticed");
             }
         }
     };
 }
 
-clause!(
-    p1_numbers_rise_as_states_are_taken_and_none_is_used_twice,
-    p1,
-    [ReuseNumber]
-);
-clause!(
-    p2_only_an_unsent_state_directly_before_a_base_is_dropped,
-    p2,
-    [DropAnyway]
-);
-clause!(
-    p2_a_state_under_way_is_not_dropped,
-    p2_under_way,
-    [DropInFlight]
-);
-clause!(
-    p3_the_identical_bytes_until_a_definite_answer,
-    p3,
-    [FreshBytes]
-);
-clause!(
-    p3_a_unit_of_several_goes_on_behind_what_landed,
-    p3_units,
-    [FreshBytes]
-);
-clause!(p4_fenced_stops_and_gives_back, p4, [KeepUnsent, GoOnFenced]);
-clause!(
-    p5_a_lost_tail_and_fence_bring_the_newest_state_again,
-    p5,
-    [GiveUpOnConflict]
-);
-clause!(
-    p5_deltas_behind_a_lost_tail_become_the_whole_state,
-    p5_deltas,
-    [GiveUpOnConflict]
-);
-clause!(
-    p6_deltas_begin_with_the_whole_state_and_give_it_again,
-    p6,
-    [NeverWhole]
-);
-clause!(
-    p7_dropping_publish_gives_up_only_the_answer,
-    p7,
-    [DropAbandoned]
-);
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p1_numbers_rise_as_states_are_taken_and_none_is_used_twice() {
+        p1 notices [ReuseNumber]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p2_only_an_unsent_state_directly_before_a_base_is_dropped() {
+        p2 notices [DropAnyway]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p2_a_state_under_way_is_not_dropped() {
+        p2_under_way notices [DropInFlight]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p3_the_identical_bytes_until_a_definite_answer() {
+        p3 notices [FreshBytes]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p3_a_unit_of_several_goes_on_behind_what_landed() {
+        p3_units notices [FreshBytes]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p4_fenced_stops_and_gives_back() {
+        p4 notices [KeepUnsent, GoOnFenced]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p5_a_lost_tail_and_fence_bring_the_newest_state_again() {
+        p5 notices [GiveUpOnConflict]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p5_deltas_behind_a_lost_tail_become_the_whole_state() {
+        p5_deltas notices [GiveUpOnConflict]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p6_deltas_begin_with_the_whole_state_and_give_it_again() {
+        p6 notices [NeverWhole]
+    }
+}
+clause! {
+    #[tokio::test(start_paused = true)]
+    async fn p7_dropping_publish_gives_up_only_the_answer() {
+        p7 notices [DropAbandoned]
+    }
+}
 
 async fn p1(fault: Option<Fault>) -> Check {
     let rig = rig(fault, |builder| builder);
