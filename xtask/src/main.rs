@@ -11,6 +11,7 @@ mod faults;
 mod fix;
 mod libtest;
 mod metadata;
+mod models;
 mod servers;
 mod tally;
 mod verify;
@@ -30,6 +31,7 @@ usage: cargo xtask <command>
          kills, full disks, files read-only, gone or foreign, set clocks, under real processes: N
          rounds (1), each with the next seed. Ends with what was counted, `lost=` among it. Small
          disks need root, and are skipped aloud without.
+  models check the lock-free and wake-up code under loom, in every order of events: a minute
   fix    repair what can be repaired by machine: clippy --fix, then the format
   help   print this
 ";
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["check"] => verify::run_quick(),
         ["faults", words @ ..] => faults::run(words),
         ["fix"] => fix::run(),
+        ["models"] => models::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)

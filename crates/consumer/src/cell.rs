@@ -1,11 +1,12 @@
 //! [`GrainCell`]: what the driver tells readers of one grain, without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use gleaner_actor::{Health, Moment};
 
 use crate::Reading;
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64};
 
 /// The moment T0 up to which something was confirmed; written by the driver alone.
 ///
@@ -23,7 +24,7 @@ pub(crate) struct Confirmed {
 const NEVER: u64 = u64::MAX;
 
 impl Confirmed {
-    pub(crate) const fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Self {
             monotonic: AtomicU64::new(NEVER),
             wall: AtomicU64::new(0),
@@ -88,7 +89,7 @@ pub(crate) struct Standing {
 }
 
 impl GrainCell {
-    pub(crate) const fn new(feed: Option<Arc<Confirmed>>) -> Self {
+    pub(crate) fn new(feed: Option<Arc<Confirmed>>) -> Self {
         let flags = Health::Bootstrapping.code() | PENDING;
         Self {
             flags: AtomicU8::new(flags),
@@ -134,8 +135,10 @@ impl GrainCell {
     /// Driver: the replica is about to be set back, so that it will not hold what it was confirmed to
     /// hold. Called before the store is told; the grain is pending.
     pub(crate) fn revoke(&self) {
-        self.revoked.fetch_add(1, Ordering::AcqRel);
+        // In this order: a reader that has the new count sees nothing confirmed from before, one that
+        // has the former count sees the new one once it has a state that was set back.
         self.own.revoke();
+        self.revoked.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Reader: what `standing`, taken before the state, says once the state is taken. Whoever has a
@@ -169,7 +172,10 @@ impl GrainCell {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, gleaner_loom))]
+mod models;
+
+#[cfg(all(test, not(gleaner_loom)))]
 mod tests {
     use super::*;
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use gleaner_core::{Cursor, GrainId};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
+
+use crate::sync::{Mutex, Notify};
 
 /// What moved and was not taken yet: each grain once, with its newest cursor.
 #[derive(Debug, Default)]
@@ -74,3 +74,6 @@ impl ChangeStream {
         }
     }
 }
+
+#[cfg(all(test, gleaner_loom))]
+mod models;

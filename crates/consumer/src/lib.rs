@@ -47,6 +47,7 @@ mod read;
 mod reader;
 mod settings;
 mod shared;
+mod sync;
 mod watch;
 
 pub use changes::ChangeStream;
