@@ -353,6 +353,8 @@ async fn an_append_costs_one_write_and_one_sync() {
         5,
         "create, write, sync, rename, sync the folder"
     );
+    log.truncate(&plane(), at(4)).await.unwrap();
+    assert_eq!(disk.asked(), 0, "nothing was to be removed");
     log.append(state(5)).await.unwrap();
     assert_eq!(disk.asked(), 2, "a write and a sync, to the new file");
 }
