@@ -7,6 +7,7 @@
 mod orders;
 mod payload;
 mod report;
+pub mod sim;
 mod told_log;
 mod told_store;
 

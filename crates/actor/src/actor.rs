@@ -2,12 +2,14 @@
 
 mod answers;
 mod commands;
+mod doubt;
 mod state;
 
 use std::sync::Arc;
 
 use gleaner_core::{Cursor, Digest, Generation, Head};
 
+use self::doubt::Doubt;
 use self::state::{Again, Command, State, Then, Why};
 use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Step};
 
@@ -48,6 +50,8 @@ pub struct GrainActor {
     again: Again,
     /// What is known of the log came into doubt under the operation in flight: load after it.
     reload: bool,
+    /// What the store failed to answer may still land.
+    doubt: Doubt,
     /// The quarantined entry is given up.
     skipped: bool,
     paused: bool,
@@ -72,6 +76,7 @@ impl GrainActor {
             foreign: false,
             again: Again::No,
             reload: false,
+            doubt: Doubt::default(),
             skipped: false,
             paused: false,
             stopping: false,
@@ -90,7 +95,10 @@ impl GrainActor {
     /// Whether it rests in step with the log: a complete feed page that does not name it otherwise
     /// confirms it (C3).
     pub fn is_in_step(&self) -> bool {
-        self.state == State::Resting && self.standing == Health::Live && !self.foreign
+        self.state == State::Resting
+            && self.standing == Health::Live
+            && !self.foreign
+            && !self.doubt.is_backwards()
     }
 
     /// Whether an operation is in flight for it.
@@ -137,7 +145,14 @@ impl GrainActor {
                 _ => Step::of(Action::Nothing),
             },
             Event::ApplyFailed => match self.state {
-                State::Applying { .. } | State::Rebasing(_) => self.back_off(now, Then::Load),
+                State::Applying { .. } => {
+                    self.doubt.begin(false);
+                    self.back_off(now, Then::Load)
+                }
+                State::Rebasing(_) => {
+                    self.doubt.begin(true);
+                    self.back_off(now, Then::Load)
+                }
                 _ => Step::of(Action::Nothing),
             },
             Event::Pause => self.pause(),
@@ -160,6 +175,7 @@ impl GrainActor {
 
     fn timer(&mut self) -> Step {
         match self.state {
+            State::Resting | State::Quarantined if self.doubt.looks() > 0 => self.load(),
             State::Resting | State::Quarantined | State::BackingOff(Then::Poll) => self.poll(),
             State::BackingOff(Then::Load) => self.load(),
             _ => Step::of(Action::Nothing),
@@ -225,6 +241,7 @@ impl GrainActor {
     }
 
     fn settle(&mut self, now: Moment, health: Health, confirms: bool) -> Step {
+        let confirms = confirms && !self.doubt.is_backwards();
         self.standing = health;
         if health != Health::Quarantined {
             self.failures = 0;
@@ -257,11 +274,18 @@ impl GrainActor {
             State::Resting
         };
         // A feed names what moves; without one, and for a bad entry that is given up, look every
-        // interval.
-        let needs_timer = !self.fed || health == Health::Quarantined;
-        let until = needs_timer.then(|| now.plus(self.policy.rest(&mut self.jitter)));
+        // interval. What may still land is named by nobody: look for it, ever more rarely.
+        let wait = if self.doubt.looks() > 0 {
+            Some(self.policy.backoff(self.doubt.looks(), &mut self.jitter))
+        } else if !self.fed || health == Health::Quarantined {
+            Some(self.policy.rest(&mut self.jitter))
+        } else {
+            None
+        };
         Step {
-            action: Action::Wait { until },
+            action: Action::Wait {
+                until: wait.map(|wait| now.plus(wait)),
+            },
             confirms,
             reply: None,
         }
@@ -360,7 +384,16 @@ impl GrainActor {
         self.bad = at;
     }
 
+    /// Takes what a load said.
+    fn take_loaded(&mut self, place: Place) {
+        self.doubt.look();
+        self.take(place);
+    }
+
     fn take(&mut self, place: Place) {
+        if place.generation != self.generation {
+            self.doubt = Doubt::default();
+        }
         self.cursor = place.cursor;
         self.digest = place.digest;
         self.generation = place.generation;

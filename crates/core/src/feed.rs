@@ -83,7 +83,9 @@ pub struct Changes {
     /// Whether nothing visible lay beyond `next` when the page was read. Only this means the end; an
     /// empty page does not.
     pub complete: bool,
-    /// How old the answer says it is itself: zero from the log, more from a cache in front of it.
+    /// How old the answer says it is itself: zero from the log, more from a cache in front of it. A
+    /// cache answers from no older state than the page that the position was taken from: a grain that
+    /// has moved on in the feed since would be named by neither.
     pub age: Duration,
 }
 

@@ -18,7 +18,7 @@ enum Verdict {
 
 impl GrainActor {
     pub(super) fn loaded(&mut self, now: Moment, place: Place, listed: Option<&Head>) -> Step {
-        self.take(place);
+        self.take_loaded(place);
         let in_step = listed.is_some_and(|head| !self.foreign && self.equals(head));
         if in_step {
             return self.settle(now, Health::Live, true);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner_actor::{Action, Event, GrainActor, Health, Jitter, Moment, Policy};
-use gleaner_core::StopReason;
+use gleaner_actor::{Action, Applied, Event, GrainActor, Health, Jitter, Moment, Place, Policy};
+use gleaner_core::{Generation, StopReason};
 
 use crate::script::*;
 
@@ -216,4 +216,68 @@ fn an_operator_can_rebase_a_foreign_replica() {
     ];
     let (actor, last) = after(true, &script);
     assert!(last.unwrap().confirms && actor.is_in_step());
+}
+
+/// S5, S8: an apply that was not answered may land after the replica was loaded. Nobody names a replica
+/// that moved by itself, so even a grain that a feed covers is looked at again.
+#[test]
+fn what_may_still_land_is_looked_for_ever_more_rarely() {
+    let (mut actor, _) = after(true, &in_doubt());
+    let mut waits = Vec::new();
+    let mut step = actor.on(NOW, &Event::Timer);
+    for _ in 0..20 {
+        assert_eq!(step.action, Action::Load);
+        let _ = actor.on(NOW, &loaded(3));
+        step = actor.on(NOW, &Event::CaughtUp(empty(Some(head(3, 1)))));
+        assert!(step.confirms && actor.is_in_step());
+        let Action::Wait { until: Some(until) } = step.action else {
+            break;
+        };
+        waits.push(until.since(NOW));
+        step = actor.on(NOW, &Event::Timer);
+    }
+    assert_eq!(step.action, FOREVER);
+    assert_eq!(waits.len(), 12);
+    assert!(waits.is_sorted(), "{waits:?}");
+    let span: Duration = waits.iter().sum();
+    assert!(span > Duration::from_secs(120), "{span:?}");
+}
+
+/// C2, S8: a rebase that was not answered may set the replica back at any moment: nothing confirms it
+/// until its generation was raised or nothing can land any more.
+#[test]
+fn a_replica_that_may_be_set_back_is_not_confirmed() {
+    let (mut actor, _) = after(true, &asked_rebasing());
+    let script = [
+        Event::ApplyFailed,
+        Event::Timer,
+        loaded(3),
+        Event::CaughtUp(empty(Some(head(3, 1)))),
+    ];
+    let mut last = None;
+    for event in &script {
+        last = Some(actor.on(NOW, event));
+    }
+    assert!(!last.unwrap().confirms && !actor.is_in_step());
+    assert_eq!(actor.health(), Health::Live);
+    // It has landed.
+    let landed = Event::Loaded {
+        place: Place {
+            generation: Generation::new(1),
+            ..place(2)
+        },
+        listed: None,
+    };
+    for event in [Event::Timer, landed, Event::CaughtUp(run(head(3, 1), 3))] {
+        let _ = actor.on(NOW, &event);
+    }
+    let again = Applied {
+        place: Place {
+            generation: Generation::new(1),
+            ..place(3)
+        },
+        ..applied(3, 1, run(head(3, 1), 3))
+    };
+    let step = actor.on(NOW, &Event::Applied(again));
+    assert!(step.confirms && actor.is_in_step());
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -110,9 +111,10 @@ impl ChangeFeed for MemoryLog {
     }
 
     async fn wait(&self, since: &Position, at_most: Duration) {
-        // Subscribed first, compared then: an append before the comparison is seen by it, one after
-        // it by the subscription.
-        let mut moved = self.shared().moved.subscribe();
+        // Waiting first, compared then: an append before the comparison is seen by it, one after it
+        // wakes this.
+        let mut moved = pin!(self.shared().moved.notified());
+        moved.as_mut().enable();
         let at_end = {
             let state = self.shared().state.lock();
             state
@@ -120,8 +122,8 @@ impl ChangeFeed for MemoryLog {
                 .is_ok_and(|number| number == state.feed.counter)
         };
         if at_end {
-            // Elapsed or woken, the caller asks `changes`; the sender lives as long as `self`.
-            let _ = tokio::time::timeout(at_most, moved.changed()).await;
+            // Elapsed or woken, the caller asks `changes`.
+            let _ = tokio::time::timeout(at_most, moved).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use gleaner_core::{
     HeadPage, Identity, Limits, LogId, Page, ReplicationLog, Result, Run, Truncation,
 };
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::BACKEND;
 use crate::feed::Feed;
@@ -39,8 +39,9 @@ pub struct MemoryLog {
 pub(crate) struct Shared {
     limits: Limits,
     pub(crate) state: Mutex<State>,
-    /// Marked as changed after each append and fork: what `wait` waits for.
-    pub(crate) moved: watch::Sender<()>,
+    /// Told after each append and fork: what `wait` waits for. It wakes in the order of the waits, so
+    /// that runs on paused time repeat.
+    pub(crate) moved: Notify,
 }
 
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ impl MemoryLog {
             shared: Arc::new(Shared {
                 limits,
                 state: Mutex::new(state),
-                moved: watch::Sender::new(()),
+                moved: Notify::new(),
             }),
         }
     }
@@ -114,7 +115,7 @@ impl MemoryLog {
             shared: Arc::new(Shared {
                 limits: self.shared.limits,
                 state: Mutex::new(state),
-                moved: watch::Sender::new(()),
+                moved: Notify::new(),
             }),
         }
     }
@@ -175,7 +176,7 @@ impl MemoryLog {
     }
 
     fn wake(&self) {
-        self.shared.moved.send_replace(());
+        self.shared.moved.notify_waiters();
     }
 }
 

@@ -1,0 +1,106 @@
+//! [`Shape`]: what a world is like, drawn from its seed.
+
+use std::time::Duration;
+
+use gleaner::GrainId;
+
+use super::rng::Rng;
+use crate::GRAIN_TYPE;
+
+/// What is fixed for the whole of a world.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of a world, drawn by itself"
+)]
+pub(crate) struct Shape {
+    pub(crate) seed: u64,
+    pub(crate) grains: Vec<GrainId>,
+    pub(crate) primaries: u64,
+    pub(crate) secondaries: u64,
+    /// Whether the log has a feed.
+    pub(crate) feed: bool,
+    /// Whether the log confirms: false on an asynchronous copy that lags.
+    pub(crate) confirms: bool,
+    /// Whether replicas are resident.
+    pub(crate) resident: bool,
+    /// Names in a page of a feed or a listing.
+    pub(crate) page: usize,
+    /// Entries in an answer.
+    pub(crate) entries: usize,
+    pub(crate) poll: Duration,
+    pub(crate) hints: bool,
+    /// Followed by filter, else by name.
+    pub(crate) by_filter: bool,
+    /// Whether the feed is answered from a cache at times.
+    pub(crate) cache: bool,
+    /// How long faults last.
+    pub(crate) chaos: Duration,
+    /// How many calls in a thousand go wrong.
+    pub(crate) faults: u64,
+    /// How many publishes in a thousand are Deltas, and how many of all cannot be applied.
+    pub(crate) deltas: u64,
+    pub(crate) bad: u64,
+    pub(crate) coalesce: bool,
+    pub(crate) batched: Option<Duration>,
+    pub(crate) room: usize,
+    pub(crate) keep: Option<u64>,
+    /// Whether the log may lose its tail, or be restored from a copy.
+    pub(crate) loses: bool,
+    /// Whether the log may be deleted and begun anew.
+    pub(crate) anew: bool,
+    /// Which clock goes wrong: a machine that is suspended, or a wall clock that is set back. Not both
+    /// in one world: what neither clock shows, no age can hold.
+    pub(crate) suspends: bool,
+    /// Milliseconds between two acts of a publisher, at most.
+    pub(crate) pace: u64,
+}
+
+impl Shape {
+    pub(crate) fn of(seed: u64) -> Self {
+        let rng = &mut Rng::stream(seed, "shape", 0);
+        let grains = (0..rng.between(1, 5))
+            .filter_map(|at| GrainId::new(GRAIN_TYPE, format!("N{at}")).ok())
+            .collect();
+        let fast = rng.chance(500);
+        Self {
+            seed,
+            grains,
+            primaries: rng.between(1, 3),
+            secondaries: rng.between(1, 2),
+            feed: rng.chance(800),
+            confirms: rng.chance(920),
+            resident: rng.chance(750),
+            page: usize::try_from(rng.between(1, 4)).unwrap_or(1),
+            entries: usize::try_from(rng.between(1, 12)).unwrap_or(1),
+            poll: if fast {
+                rng.millis(20, 100)
+            } else {
+                rng.millis(100, 600)
+            },
+            hints: rng.chance(700),
+            by_filter: rng.chance(700),
+            cache: rng.chance(300),
+            chaos: rng.millis(3_000, 12_000),
+            faults: rng.between(0, 120),
+            deltas: if rng.chance(800) {
+                rng.between(100, 900)
+            } else {
+                0
+            },
+            bad: if rng.chance(400) {
+                rng.between(5, 60)
+            } else {
+                0
+            },
+            coalesce: rng.chance(700),
+            batched: rng.chance(300).then(|| rng.millis(5, 200)),
+            room: usize::try_from(rng.between(300, 6_000)).unwrap_or(300),
+            keep: rng.chance(600).then(|| rng.between(0, 8)),
+            loses: rng.chance(350),
+            anew: rng.chance(60),
+            suspends: rng.chance(500),
+            pace: rng.between(10, 250),
+        }
+    }
+}
