@@ -58,6 +58,13 @@ impl Complaints {
             follower: world.follower_errors().len(),
         }
     }
+
+    /// What both have complained of since.
+    pub(crate) fn since(&self, world: &World) -> String {
+        let publisher = &world.publisher_errors()[self.publisher..];
+        let follower = &world.follower_errors()[self.follower..];
+        format!("{publisher}{follower}")
+    }
 }
 
 /// After a fault: the probe, the publisher and the follower go on, and nothing is lost.

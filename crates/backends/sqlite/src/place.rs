@@ -99,7 +99,7 @@ impl Place {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
         let conn = Connection::open_with_flags(&self.path, flags)
-            .map_err(|error| self.cannot_open(error))?;
+            .map_err(|error| self.cannot_open(role, error))?;
         self.prepare(&conn, role)?;
         match FileId::at(&self.path)? {
             Some(after) if before.is_none_or(|before| before == after) => {
@@ -140,8 +140,18 @@ impl Place {
         }
     }
 
-    /// Opening fails for reasons of the path, which waiting does not mend.
-    fn cannot_open(&self, error: rusqlite::Error) -> Error {
+    /// A file that was there is not there any more, or cannot be opened now though it could before (too
+    /// many are open, say): waiting may help. Else it fails for reasons of the path, which waiting does
+    /// not mend.
+    fn cannot_open(&self, role: Role, error: rusqlite::Error) -> Error {
+        if role != Role::Create {
+            if matches!(FileId::at(&self.path), Ok(None)) {
+                return self.gone().caused_by(error);
+            }
+            if !self.path.is_dir() {
+                return nothing_happened(&self.path, "open", error);
+            }
+        }
         let message = format!("cannot open {}: {error}", self.path.display());
         Error::permanent(BACKEND, message).caused_by(error)
     }
@@ -338,4 +348,34 @@ fn set_wal(conn: &Connection) -> Result<(), Fault> {
         conn.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use gleaner_core::ErrorKind;
+
+    use super::*;
+    use crate::schema::LOG;
+
+    #[test]
+    fn a_file_that_could_be_opened_before_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.db");
+        std::fs::write(&file, "").unwrap();
+        let missing = folder.path().join("missing.db");
+        let refusal = |path: &Path, role| {
+            let place = Place::new(path, &LOG, Duration::ZERO).unwrap();
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+            let error = place.cannot_open(role, rusqlite::Error::SqliteFailure(code, None));
+            assert!(error.to_string().contains(path.to_str().unwrap()));
+            error.kind()
+        };
+        for role in [Role::Read, Role::Write] {
+            // It went between the look at the path and the opening.
+            assert_eq!(refusal(&missing, role), ErrorKind::Transient);
+            assert_eq!(refusal(&file, role), ErrorKind::Transient);
+            assert_eq!(refusal(folder.path(), role), ErrorKind::Permanent);
+        }
+        assert_eq!(refusal(&file, Role::Create), ErrorKind::Permanent);
+    }
 }
