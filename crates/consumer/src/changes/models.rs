@@ -32,6 +32,39 @@ fn drain(mut stream: ChangeStream) -> Vec<(GrainId, Cursor)> {
     })
 }
 
+/// No end comes to the rescue: each item is woken for by its own push.
+#[test]
+fn a_push_wakes_by_itself() {
+    for reader_first in [true, false] {
+        model(move || {
+            let backlog = Arc::new(Backlog::default());
+            let mut stream = ChangeStream::new(backlog.clone());
+            let push = move || {
+                for sequence in 1..=2 {
+                    backlog.push(&grain("a"), Cursor::new(1, sequence));
+                }
+            };
+            let mut take = move || {
+                block_on(async {
+                    let mut taken = stream.next().await;
+                    while taken != Some((grain("a"), Cursor::new(1, 2))) {
+                        taken = stream.next().await;
+                    }
+                });
+            };
+            if reader_first {
+                let other = thread::spawn(push);
+                take();
+                other.join().unwrap();
+            } else {
+                let other = thread::spawn(take);
+                push();
+                other.join().unwrap();
+            }
+        });
+    }
+}
+
 #[test]
 fn a_stream_wakes_for_every_change_and_for_the_end() {
     model(|| {
