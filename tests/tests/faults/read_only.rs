@@ -69,11 +69,8 @@ fn a_log_that_became_immutable_is_waited_for_or_refused() {
         }
     };
     world.tally.add("read_only_files", 1);
-    let kinds = [
-        ErrorKind::Transient,
-        ErrorKind::Unknown,
-        ErrorKind::Permanent,
-    ];
+    // It may become writable again, and what waits to be written is kept until then.
+    let kinds = [ErrorKind::Transient, ErrorKind::Unknown];
     is_met(&world, &mut probe, &before, &kinds, "", &mut chance);
     assert_refused(world.new_publisher(), &world.log);
     drop(immutable);

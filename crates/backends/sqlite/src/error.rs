@@ -8,9 +8,6 @@ use rusqlite::ErrorCode;
 /// The name that errors carry.
 pub(crate) const BACKEND: &str = "sqlite";
 
-/// `SQLITE_READONLY_DBMOVED`: the file was moved away under the connection.
-const READONLY_DBMOVED: i32 = 1032;
-
 /// Why a piece of work on a connection did not get to its end.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -59,16 +56,15 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether waiting may help: locks, a full disk, a failing device, memory, a file that moved away.
+/// Whether waiting may help: locks, a full disk, a failing device, memory, a file that moved away or
+/// became read-only.
 fn is_transient(error: &rusqlite::Error) -> bool {
-    let moved = matches!(error, rusqlite::Error::SqliteFailure(cause, _)
-        if cause.extended_code == READONLY_DBMOVED);
-    moved
-        || is_busy(error)
+    is_busy(error)
         || matches!(
             error.sqlite_error_code(),
             Some(
                 ErrorCode::DiskFull
+                    | ErrorCode::ReadOnly
                     | ErrorCode::SystemIoFailure
                     | ErrorCode::OutOfMemory
                     | ErrorCode::CannotOpen

@@ -164,7 +164,14 @@ impl Place {
             .map_err(error)?;
         if conn.is_readonly("main").map_err(error)? {
             let message = format!("{} is read-only", self.path.display());
-            return Err(Error::permanent(BACKEND, message));
+            // Asked for the first time, it is refused. One that was writable and became read-only
+            // under us (a disk remounted after an error) may become writable again: what waits to be
+            // written is kept until then.
+            return Err(if role == Role::Create {
+                Error::permanent(BACKEND, message)
+            } else {
+                Error::transient(BACKEND, message)
+            });
         }
         match self.retry(|| self.recognise(conn))? {
             Found::Ours => {}
