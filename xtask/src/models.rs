@@ -5,7 +5,7 @@ use crate::cargo::{cargo, stream};
 use crate::metadata::workspace_root;
 
 /// The packages with models. Each keeps them in modules named `models`.
-const PACKAGES: [&str; 1] = ["gleaner-consumer"];
+const PACKAGES: [&str; 2] = ["gleaner-memory", "gleaner-consumer"];
 
 /// Runs every model; whether all hold.
 pub(crate) fn run() -> Result<bool, String> {

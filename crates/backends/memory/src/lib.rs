@@ -24,6 +24,7 @@ mod history;
 mod log;
 mod slots;
 mod store;
+mod sync;
 
 pub use log::MemoryLog;
 pub use store::MemoryReplicaStore;

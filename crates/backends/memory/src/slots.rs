@@ -5,16 +5,15 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-use dashmap::DashMap;
 use gleaner_core::{Filter, GrainId, Replica, ReplicaCell};
-use parking_lot::{Mutex, MutexGuard};
+
+use crate::sync::{Counted, Map, Mutex, MutexGuard, Pointer};
 
 /// One grain's place. Readers swap nothing and wait for nobody; writers hold `writing` from the read
 /// of the former replica until the new one has taken its place.
 #[derive(Default)]
 pub(crate) struct Slot {
-    replica: ArcSwapOption<Replica>,
+    replica: Pointer<Replica>,
     writing: Mutex<()>,
 }
 
@@ -69,13 +68,13 @@ impl Writing<'_> {
 /// and 32 bytes, and makes a page of a listing cost what the page holds.
 #[derive(Default)]
 pub(crate) struct Slots {
-    map: DashMap<GrainId, Arc<Slot>, foldhash::fast::RandomState>,
+    map: Map<Counted<Slot>>,
     order: Mutex<BTreeSet<GrainId>>,
 }
 
 impl Slots {
-    pub(crate) fn find(&self, grain: &GrainId) -> Option<Arc<Slot>> {
-        self.map.get(grain).map(|slot| Arc::clone(&slot))
+    pub(crate) fn find(&self, grain: &GrainId) -> Option<Counted<Slot>> {
+        self.map.get(grain).map(|slot| Counted::clone(&slot))
     }
 
     /// The replica, without another reference to its slot.
@@ -84,19 +83,19 @@ impl Slots {
     }
 
     /// The slot, made if there is none.
-    pub(crate) fn place(&self, grain: &GrainId) -> Arc<Slot> {
+    pub(crate) fn place(&self, grain: &GrainId) -> Counted<Slot> {
         if let Some(slot) = self.find(grain) {
             return slot;
         }
         let made = self.map.entry(grain.clone()).or_insert_with(|| {
             self.order.lock().insert(grain.clone());
-            Arc::default()
+            Counted::default()
         });
-        Arc::clone(&made)
+        Counted::clone(&made)
     }
 
     /// Gives a slot back, and lets it go if it is empty and nobody else holds it.
-    pub(crate) fn give_back(&self, grain: &GrainId, slot: Arc<Slot>) {
+    pub(crate) fn give_back(&self, grain: &GrainId, slot: Counted<Slot>) {
         let empty = slot.is_empty();
         drop(slot);
         if empty {
@@ -108,7 +107,7 @@ impl Slots {
         self.map.remove_if_mut(grain, |_, slot| {
             // `get_mut` also makes what the last holder put there visible, which a look at the
             // count alone does not.
-            let idle = Arc::get_mut(slot).is_some_and(|slot| slot.is_empty());
+            let idle = Counted::get_mut(slot).is_some_and(|slot| slot.is_empty());
             if idle {
                 self.order.lock().remove(grain);
             }
@@ -162,7 +161,7 @@ impl fmt::Debug for Slots {
 /// A handle: the slot itself, without the map.
 pub(crate) struct Cell {
     // In this order: the reference goes first, then its place is tidied.
-    slot: Arc<Slot>,
+    slot: Counted<Slot>,
     _tidy: Tidy,
 }
 
@@ -195,3 +194,6 @@ impl Drop for Tidy {
         self.slots.tidy(&self.grain);
     }
 }
+
+#[cfg(all(test, gleaner_loom))]
+mod models;
