@@ -48,6 +48,10 @@ impl SimStore {
     }
 }
 
+fn gone() -> Error {
+    Error::unknown("simulation", "the process is gone")
+}
+
 /// Says how a grain's replica changed.
 struct Watched {
     world: Arc<World>,
@@ -93,8 +97,15 @@ impl ReplicaStore for SimStore {
     }
 
     async fn apply(&self, log: &LogId, runs: Vec<Advance>) -> Result<Vec<Outcome>> {
-        let (watched, log) = (self.watched(), log.clone());
+        let (watched, log, process) = (self.watched(), log.clone(), self.process.clone());
+        // What a dead process has sent may still land, and leads its replica on. Where the log loses
+        // its tail, it may lead on to what is lost, and nobody learns of that before the grain moves:
+        // in such worlds a store lives in its process.
+        let embedded = self.world.shape.loses || self.world.shape.anew;
         self.call("apply", true, move || {
+            if embedded && process.is_dead() {
+                return Err(gone());
+            }
             let grains: Vec<GrainId> = runs.iter().map(|run| run.grain.clone()).collect();
             watched.during(&grains, Change::Apply, || {
                 done(watched.store.apply(&log, runs.clone()))
@@ -106,10 +117,9 @@ impl ReplicaStore for SimStore {
     async fn rebase(&self, log: &LogId, rebase: Rebase) -> Result<Outcome> {
         let (watched, log, process) = (self.watched(), log.clone(), self.process.clone());
         self.call("rebase", true, move || {
-            // A store lives in its process. One that a dead process can still set back is beyond what
-            // its successor can know.
+            // A store that a dead process can still set back is beyond what its successor can know.
             if process.is_dead() {
-                return Err(Error::unknown("simulation", "the process is gone"));
+                return Err(gone());
             }
             watched.during(std::slice::from_ref(&rebase.grain), Change::Rebase, || {
                 done(watched.store.rebase(&log, rebase.clone()))
