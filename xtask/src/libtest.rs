@@ -11,11 +11,13 @@ use crate::tally::Tally;
 
 const NOT_APPLICABLE: &str = "not applicable: ";
 const SKIPPED: &str = "skipped: ";
+const NO_PRIVILEGE: &str = "skipped: no privilege: ";
 
 /// What one test said about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Said {
     Nothing,
+    NotPrivileged,
     Skipped,
     NotApplicable,
 }
@@ -32,8 +34,9 @@ pub(crate) struct Reader {
     section: Option<(String, Said)>,
     in_successes: bool,
     skipped: u64,
+    not_privileged: u64,
     not_applicable: u64,
-    /// Tests that skipped themselves, over all binaries.
+    /// Tests that skipped themselves for want of a server, over all binaries.
     all_skipped: u64,
     lost: u64,
 }
@@ -82,6 +85,7 @@ impl Reader {
         if self.in_successes {
             match said {
                 Some((_, Said::Skipped)) => self.skipped += 1,
+                Some((_, Said::NotPrivileged)) => self.not_privileged += 1,
                 Some((_, Said::NotApplicable)) => self.not_applicable += 1,
                 Some((_, Said::Nothing)) | None => {}
             }
@@ -90,15 +94,17 @@ impl Reader {
 
     fn add(&mut self, sum: Sum) {
         self.sums += 1;
-        let skipped = self.skipped.min(sum.passed);
+        let for_servers = self.skipped.min(sum.passed);
+        let skipped = for_servers + self.not_privileged.min(sum.passed - for_servers);
         let not_applicable = self.not_applicable.min(sum.passed - skipped);
-        self.all_skipped += skipped;
+        self.all_skipped += for_servers;
         self.tally += Tally {
             passed: sum.passed - skipped - not_applicable,
             failed: sum.failed,
             skipped: sum.ignored + skipped,
         };
         self.skipped = 0;
+        self.not_privileged = 0;
         self.not_applicable = 0;
         self.in_successes = false;
     }
@@ -110,6 +116,7 @@ impl Reader {
         self.section = None;
         self.in_successes = false;
         self.skipped = 0;
+        self.not_privileged = 0;
         self.not_applicable = 0;
     }
 
@@ -144,6 +151,9 @@ fn section_of(line: &str) -> Option<&str> {
 /// What a line that a test printed says about this test. Tests of the kit that prints such lines
 /// print them about others.
 fn said_about(test: &str, line: &str) -> Said {
+    if line.starts_with(NO_PRIVILEGE) {
+        return Said::NotPrivileged;
+    }
     if line.starts_with(SKIPPED) {
         return Said::Skipped;
     }
@@ -196,6 +206,28 @@ mod tests {
             reader.line(line);
         }
         reader.finish(succeeded, required).to_string()
+    }
+
+    #[test]
+    fn a_missing_privilege_is_no_missing_server() {
+        let text = "
+running 1 test
+test mounts ... ok
+
+successes:
+
+---- mounts stdout ----
+skipped: no privilege: mount: permission denied
+
+
+successes:
+    mounts
+
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+        assert_eq!(read(text, true, true), "0 passed, 0 failed, 1 skipped");
+        let server = text.replace("no privilege: mount", "no server");
+        assert_eq!(read(&server, true, true), "0 passed, 1 failed, 0 skipped");
     }
 
     const GOOD: &str = "

@@ -7,6 +7,7 @@ use crate::checks::sources::Sources;
 use crate::checks::{clauses, direction, doc_tests, file_size, licences, rust_version};
 use crate::libtest::Reader;
 use crate::metadata::{Workspace, workspace_root};
+use crate::models;
 use crate::servers;
 use crate::tally::Tally;
 
@@ -30,6 +31,27 @@ pub(crate) fn run() -> Result<bool, String> {
         ],
     );
     tally += tests(&root);
+    tally += command(
+        "2,000 seeds of the simulation",
+        &root,
+        &[
+            "run",
+            "--release",
+            "--locked",
+            "--package",
+            "gleaner-tests",
+            "--bin",
+            "simulate",
+            "--",
+            "--seeds",
+            "2000",
+        ],
+    );
+    tally += match models::run() {
+        Ok(true) => report("models", &[]),
+        Ok(false) => report("models", &["see above".to_owned()]),
+        Err(why) => report("models", &[why]),
+    };
 
     println!("\n{tally}");
     Ok(tally.failed == 0)

@@ -17,7 +17,7 @@ fn a_full_disk_under_the_log_is_waited_out() {
     let disk = match SmallDisk::mount(folder.path(), "log") {
         Ok(disk) => disk,
         Err(why) => {
-            println!("skipped: no small disk can be mounted: {why}");
+            println!("skipped: no privilege: no small disk can be mounted: {why}");
             return;
         }
     };
@@ -50,7 +50,7 @@ fn a_full_disk_under_the_store_is_waited_out() {
     let disk = match SmallDisk::mount(folder.path(), "store") {
         Ok(disk) => disk,
         Err(why) => {
-            println!("skipped: no small disk can be mounted: {why}");
+            println!("skipped: no privilege: no small disk can be mounted: {why}");
             return;
         }
     };

@@ -24,7 +24,7 @@ fn a_disk_that_became_read_only_is_refused_until_it_is_not() {
     let disk = match SmallDisk::mount(folder.path(), "both") {
         Ok(disk) => disk,
         Err(why) => {
-            println!("skipped: no disk can be mounted: {why}");
+            println!("skipped: no privilege: no disk can be mounted: {why}");
             return;
         }
     };
@@ -64,7 +64,7 @@ fn a_log_that_became_immutable_is_waited_for_or_refused() {
     let immutable = match Immutable::make(&wal(&world.log)) {
         Ok(wal) => [wal, Immutable::make(&world.log).unwrap()],
         Err(why) => {
-            println!("skipped: no file can be made immutable: {why}");
+            println!("skipped: no privilege: no file can be made immutable: {why}");
             return;
         }
     };

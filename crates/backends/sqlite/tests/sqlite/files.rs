@@ -280,7 +280,9 @@ async fn a_read_only_file_is_refused() {
     let writable = std::fs::OpenOptions::new().append(true).open(&path).is_ok();
     let immutable = writable.then(|| Immutable::make(&path)).flatten();
     if writable && immutable.is_none() {
-        println!("skipped: this user may write any file, and chattr +i does not work here");
+        println!(
+            "skipped: no privilege: this user may write any file, and chattr +i does not work here"
+        );
         return;
     }
     let error = refusal(&path).await.to_string();
