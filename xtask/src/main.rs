@@ -12,6 +12,7 @@ mod fix;
 mod libtest;
 mod metadata;
 mod models;
+mod plant;
 mod servers;
 mod tally;
 mod verify;
@@ -32,6 +33,8 @@ usage: cargo xtask <command>
          rounds (1), each with the next seed. Ends with what was counted, `lost=` among it. Small
          disks need root, and are skipped aloud without.
   models check the lock-free and wake-up code under loom, in every order of events: a minute
+  plant [NAME]...
+         plant bugs one at a time, and see the simulation find each within 2,000 seeds: minutes
   fix    repair what can be repaired by machine: clippy --fix, then the format
   help   print this
 ";
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["faults", words @ ..] => faults::run(words),
         ["fix"] => fix::run(),
         ["models"] => models::run(),
+        ["plant", names @ ..] => plant::run(names),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(true)
