@@ -45,18 +45,17 @@ pub(crate) fn run(names: &[&str]) -> Result<bool, String> {
     if wanted.is_empty() {
         return Err("no bug is planted".to_owned());
     }
-    println!("| planted bug | worlds until found | what did not hold |");
+    println!("| planted bug | worlds until found | invariant (clauses) |");
     println!("|---|---|---|");
     let mut missed = Vec::new();
     for name in &wanted {
         let said = output(&simulate, &["--seeds", SEEDS, "--plant", name])?;
         let found = read(&said).ok_or_else(|| format!("{name}: not understood:\n{said}"))?;
-        match found.by {
-            Some(by) => println!("| {name} | {} | {by} |", found.seeds),
-            None => {
-                println!("| {name} | not in {} | |", found.seeds);
-                missed.push(*name);
-            }
+        if let Some(by) = found.by {
+            println!("| {name} | {} | {by} |", found.seeds);
+        } else {
+            println!("| {name} | not in {} | |", found.seeds);
+            missed.push(*name);
         }
     }
     println!(
@@ -91,8 +90,11 @@ fn read(said: &str) -> Option<Found> {
         .lines()
         .skip_while(|line| !line.starts_with("reads_checked="))
         .nth(1)?;
-    // A cell of a table.
-    let by = sentence.replace('|', "/");
+    // Of `violation seed=4 step=9 at=1s clause=S3 invariant=gap: what happened`, who noticed.
+    let (_, noticed) = sentence.split_once(" clause=")?;
+    let (clause, rest) = noticed.split_once(" invariant=")?;
+    let (invariant, _) = rest.split_once(':')?;
+    let by = format!("{invariant} ({clause})");
     Some(Found {
         seeds,
         by: Some(by),
@@ -107,8 +109,10 @@ mod tests {
 
     #[test]
     fn a_violation_is_what_follows_the_counts() {
-        let said = format!("{COUNTS}seed 4, step 9: S3 | a gap\nshortened to 1 faults\n");
-        let by = Some("seed 4, step 9: S3 / a gap".to_owned());
+        let said = format!(
+            "{COUNTS}violation seed=4 step=9 at=1s clause=S3, L8 invariant=gap: a gap: at 3\nshort\n"
+        );
+        let by = Some("gap (S3, L8)".to_owned());
         assert_eq!(read(&said), Some(Found { seeds: 17, by }));
     }
 
