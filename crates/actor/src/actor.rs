@@ -183,6 +183,16 @@ impl GrainActor {
     }
 
     fn named(&mut self, head: &Head) -> Step {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::HintQuarantines.is_planted()
+            && self.state == State::Resting
+            && !self.equals(head)
+        {
+            self.standing = Health::Quarantined;
+            self.bad = head.cursor;
+            self.state = State::Quarantined;
+            return Step::of(Action::Wait { until: None });
+        }
         match self.state {
             State::Resting if self.equals(head) && self.standing == Health::Live => {
                 Step::of(Action::Nothing)
@@ -311,6 +321,11 @@ impl GrainActor {
             return self.poll();
         }
         self.state = State::Quarantined;
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::QuarantineForEver.is_planted() {
+            self.state = State::Paused;
+            return Step::of(Action::Wait { until: None });
+        }
         let wait = self.policy.backoff(self.failures, &mut self.jitter);
         Step::of(Action::Wait {
             until: Some(now.plus(wait)),

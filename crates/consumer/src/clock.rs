@@ -18,6 +18,14 @@ impl Reading {
     /// How much time has passed since `earlier`: the larger of what the two clocks say (C5). A
     /// suspended machine is seen by the wall clock, a wall clock set back by the monotonic one.
     pub fn since(self, earlier: Self) -> Duration {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::MonotonicClockAlone.is_planted() {
+            return self.monotonic.since(earlier.monotonic);
+        }
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::WallClockAlone.is_planted() {
+            return self.wall.since(earlier.wall);
+        }
         self.monotonic
             .since(earlier.monotonic)
             .max(self.wall.since(earlier.wall))

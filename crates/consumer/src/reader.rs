@@ -143,6 +143,12 @@ impl<T, C: Codec<T>> Reader<T, C> {
         } else {
             self.store.get(grain).await.map_err(ReadError::Store)?
         };
+        #[cfg(gleaner_plant)]
+        let standing = if gleaner_core::plant::Plant::AgeReadAfterTheState.is_planted() {
+            followed.cell.standing()
+        } else {
+            standing
+        };
         let standing = followed.cell.still(standing);
         let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
         self.decode(stamp, replica)

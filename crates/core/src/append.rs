@@ -72,6 +72,10 @@ pub fn judge(
 
 /// L2 (2): no epoch below the fence's, and the fence's own only from its writer.
 fn check_fence(fence: Option<&Fence>, entry: &Entry, backend: &'static str) -> Result<()> {
+    #[cfg(gleaner_plant)]
+    if crate::plant::Plant::DeposedWriterAccepted.is_planted() {
+        return Ok(());
+    }
     match fence {
         Some(fence)
             if entry.epoch() < fence.epoch
@@ -96,6 +100,15 @@ fn follows(head: Option<&Head>, fence: Option<&Fence>, entry: &Entry) -> Result<
         if entry.kind() == Kind::Delta {
             return Err("a new epoch begins with a whole state or a tombstone");
         }
+        #[cfg(gleaner_plant)]
+        let fence = if crate::plant::Plant::LeapAtANewEpoch.is_planted() {
+            Some(&Fence {
+                epoch: entry.epoch(),
+                writer: entry.writer(),
+            })
+        } else {
+            fence
+        };
         let unclaimed = fence.is_none_or(|fence| entry.epoch() > fence.epoch);
         if unclaimed && head.is_some() && !next(at.sequence) {
             return Err("the first entry of an unclaimed epoch must follow the head directly");
@@ -105,6 +118,8 @@ fn follows(head: Option<&Head>, fence: Option<&Fence>, entry: &Entry) -> Result<
         return match head {
             None => Err("a delta needs a state to change"),
             Some(head) if head.kind == Kind::Tombstone => Err("a delta cannot follow a tombstone"),
+            #[cfg(gleaner_plant)]
+            Some(_) if crate::plant::Plant::DeltaOfAnyPredecessor.is_planted() => Ok(()),
             Some(head) if !next(head.cursor.sequence) => {
                 Err("a delta must follow the head directly")
             }
@@ -141,6 +156,12 @@ pub fn judge_claim(
         epoch: claim.epoch,
         writer: claim.writer,
     };
+    #[cfg(gleaner_plant)]
+    if crate::plant::Plant::IdenticalClaims.is_planted()
+        && fence.is_some_and(|fence| fence.epoch == claim.epoch)
+    {
+        return Ok(wanted);
+    }
     match fence {
         Some(fence) if claim.epoch <= fence.epoch && *fence != wanted => {
             let why = format!("epoch {} is owned by writer {}", fence.epoch, fence.writer);

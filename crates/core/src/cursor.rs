@@ -113,6 +113,10 @@ impl Cursor {
     /// Whether both parts are at least `wanted`'s: what a read that asks `at_least` needs (C6). A
     /// higher epoch with a lower sequence does not hold the wanted write.
     pub fn holds(self, wanted: Self) -> bool {
+        #[cfg(gleaner_plant)]
+        if crate::plant::Plant::LowerNumberOfAHigherEpochHolds.is_planted() {
+            return self >= wanted;
+        }
         self.epoch >= wanted.epoch && self.sequence >= wanted.sequence
     }
 }

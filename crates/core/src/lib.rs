@@ -30,6 +30,8 @@ mod head;
 mod identity;
 mod limits;
 mod log;
+#[cfg(gleaner_plant)]
+pub mod plant;
 pub mod replica;
 mod slice;
 mod store;

@@ -143,6 +143,8 @@ pub fn advance(current: Option<&Replica>, under: Under<'_>, entries: &[Entry]) -
     let mut stop = None;
     for entry in entries {
         let now = replica.as_ref().or(current);
+        #[cfg(gleaner_plant)]
+        let now = now.filter(|_| !crate::plant::Plant::OlderStateApplied.is_planted());
         if now.is_some_and(|now| entry.cursor() <= now.cursor) {
             continue;
         }
@@ -208,12 +210,25 @@ fn step(
             let Some(fold) = rules.fold else {
                 return Err(StopReason::NoFold);
             };
+            #[cfg(gleaner_plant)]
+            if crate::plant::Plant::DeltaAcrossAGap.is_planted()
+                && let Some(state) = now.and_then(|now| now.state.as_ref())
+            {
+                return fold_caught(fold, entry.grain(), state, entry)
+                    .map(Some)
+                    .map_err(StopReason::Fold);
+            }
             let fitting = now.filter(|now| {
                 now.cursor.is_just_below(entry.cursor()) && entry.prev() == Some(now.digest)
             });
             let Some(state) = fitting.and_then(|now| now.state.as_ref()) else {
                 return Err(StopReason::Gap);
             };
+            #[cfg(gleaner_plant)]
+            if crate::plant::Plant::BadDeltaSkipped.is_planted() {
+                let folded = fold_caught(fold, entry.grain(), state, entry);
+                return Ok(Some(folded.unwrap_or_else(|_| state.clone())));
+            }
             fold_caught(fold, entry.grain(), state, entry).map_err(StopReason::Fold)?
         }
     };

@@ -22,3 +22,21 @@ pub(crate) enum Fault {
     /// P7: a state whose caller is gone is not sent.
     DropAbandoned,
 }
+
+/// The fault that is planted for the simulation.
+#[cfg(all(gleaner_plant, not(test)))]
+pub(crate) fn planted() -> Option<Fault> {
+    use gleaner_core::plant::Plant;
+    [
+        (Plant::NumberUsedTwice, Fault::ReuseNumber),
+        (Plant::DeltaDropped, Fault::DropAnyway),
+        (Plant::StateInFlightDropped, Fault::DropInFlight),
+        (Plant::FreshBytesAfterADoubt, Fault::FreshBytes),
+        (Plant::FencedGoesOn, Fault::GoOnFenced),
+        (Plant::ConflictGivenUp, Fault::GiveUpOnConflict),
+        (Plant::NeverWhole, Fault::NeverWhole),
+    ]
+    .into_iter()
+    .find(|(plant, _)| plant.is_planted())
+    .map(|(_, fault)| fault)
+}

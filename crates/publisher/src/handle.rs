@@ -266,6 +266,9 @@ impl GrainPublisher {
 
     async fn durable(&self, offer: Offer) -> Result<Cursor, PublishError> {
         let (cursor, answer) = self.take(offer, true).await?;
+        #[cfg(gleaner_plant)]
+        let answer =
+            answer.filter(|_| !gleaner_core::plant::Plant::AcknowledgedWhenSent.is_planted());
         if let Some(answer) = answer {
             answer
                 .await

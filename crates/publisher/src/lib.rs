@@ -37,7 +37,7 @@ mod sender;
 mod settle;
 mod shared;
 
-#[cfg(test)]
+#[cfg(any(test, gleaner_plant))]
 mod fault;
 #[cfg(test)]
 mod tests;

@@ -285,6 +285,8 @@ impl Publisher {
                     );
                     #[cfg(test)]
                     let queue = queue.with_fault(config.fault);
+                    #[cfg(all(gleaner_plant, not(test)))]
+                    let queue = queue.with_fault(crate::fault::planted());
                     let tracker = Tracker::new(config.compaction, head.as_ref());
                     let grain = Grain::new(id.clone(), queue, tracker);
                     shared.registry.lock().grains.insert(id.clone(), grain);

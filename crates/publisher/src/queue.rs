@@ -12,7 +12,7 @@ use gleaner_core::{
 };
 
 use crate::error::PublishError;
-#[cfg(test)]
+#[cfg(any(test, gleaner_plant))]
 use crate::fault::Fault;
 use crate::folding::Folding;
 
@@ -130,7 +130,7 @@ pub(crate) struct GrainQueue {
     /// The predecessor of the next Delta: the last entry numbered in this epoch, unless it failed.
     pub(crate) tail: Option<(Sequence, Digest, Kind)>,
     pub(crate) folding: Option<Folding>,
-    #[cfg(test)]
+    #[cfg(any(test, gleaner_plant))]
     pub(crate) fault: Option<Fault>,
 }
 
@@ -161,7 +161,7 @@ impl GrainQueue {
             phase: Phase::Idle,
             tail: None,
             folding,
-            #[cfg(test)]
+            #[cfg(any(test, gleaner_plant))]
             fault: None,
         }
     }
@@ -196,7 +196,7 @@ impl GrainQueue {
                 Error::invalid("publisher", why).at(&self.grain, self.cursor_at(self.last)),
             ));
         };
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         let next = self.faulty_number(offer, next);
         let cursor = self.cursor_at(next);
         let fits = |payload: &Bytes| {
@@ -263,7 +263,7 @@ impl GrainQueue {
         // A state that the log does not take could never be given whole (P6).
         fits(&state)?;
         let whole = before.is_none() || folding.since_full >= folding.full_every;
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         let whole = whole && self.fault != Some(Fault::NeverWhole);
         if whole {
             let draft = Draft::full(self.grain.clone(), cursor, self.writer, state.clone());
@@ -281,11 +281,11 @@ impl GrainQueue {
 
     /// P2: whether an entry of that kind takes the place of the last one.
     fn coalesces(&self, kind: Kind) -> bool {
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         if self.fault == Some(Fault::DropAnyway) && self.pending.len() > self.sent {
             return true;
         }
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         if self.fault == Some(Fault::DropInFlight) && kind.is_base() && !self.pending.is_empty() {
             return true;
         }
@@ -390,13 +390,13 @@ impl GrainQueue {
         matches!(self.phase, Phase::Idle | Phase::Stopped(_))
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, gleaner_plant))]
     pub(crate) fn with_fault(mut self, fault: Option<Fault>) -> Self {
         self.fault = fault;
         self
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, gleaner_plant))]
     fn faulty_number(&self, offer: &Offer, next: Sequence) -> Sequence {
         match self.pending.back() {
             Some(back)

@@ -44,6 +44,10 @@ impl Room {
 
     /// Takes bytes if they are free now and nobody waits for them.
     pub(crate) fn try_take(&self, bytes: usize) -> bool {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::RoomForgotten.is_planted() {
+            return true;
+        }
         if bytes == 0 {
             return true;
         }

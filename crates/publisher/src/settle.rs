@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gleaner_core::{Cursor, Draft, Error, ErrorKind, Fence, Head, Kind, Result, Sequence};
 
 use crate::error::{PublishError, Unsent};
-#[cfg(test)]
+#[cfg(any(test, gleaner_plant))]
 use crate::fault::Fault;
 use crate::queue::{GrainQueue, Pending, Phase, Stamp};
 
@@ -65,7 +65,7 @@ impl GrainQueue {
             ErrorKind::Invalid | ErrorKind::Permanent => self.refuse(error, &mut settled),
             kind => {
                 self.doubtful |= kind != ErrorKind::Transient;
-                #[cfg(test)]
+                #[cfg(any(test, gleaner_plant))]
                 if self.fault == Some(Fault::FreshBytes) {
                     self.faulty_unit(&mut settled);
                 }
@@ -192,7 +192,7 @@ impl GrainQueue {
             self.go_on(settled);
             return;
         }
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         if self.fault == Some(Fault::GiveUpOnConflict) {
             return self.refuse(error, settled);
         }
@@ -335,7 +335,7 @@ impl GrainQueue {
             })
             .collect();
         self.definite();
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         if self.fault == Some(Fault::KeepUnsent) {
             return (Arc::from([]), unknown);
         }
@@ -345,7 +345,7 @@ impl GrainQueue {
     fn stop(&mut self, why: PublishError, settled: &mut Settled) {
         settled.stopped = Some(why.clone());
         settled.next = Next::Rest;
-        #[cfg(test)]
+        #[cfg(any(test, gleaner_plant))]
         if self.fault == Some(Fault::GoOnFenced) {
             self.phase = Phase::Idle;
             return;
@@ -353,7 +353,7 @@ impl GrainQueue {
         self.phase = Phase::Stopped(why);
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, gleaner_plant))]
     fn faulty_unit(&mut self, settled: &mut Settled) {
         self.sent = 0;
         self.squash(settled);

@@ -58,10 +58,30 @@ fn orders() -> Result<Orders, String> {
             "--from" => orders.from = number()?,
             "--seed" => orders.one = Some(number()?),
             "--keep-going" => orders.keep_going = true,
+            #[cfg(gleaner_plant)]
+            "--plant" => plant(&given.next().unwrap_or_default())?,
+            #[cfg(gleaner_plant)]
+            "--plants" => {
+                for plant in gleaner_tests::sim::Plant::ALL {
+                    println!("{}", plant.name());
+                }
+                std::process::exit(0);
+            }
             _ => return Err(format!("unknown: {word}")),
         }
     }
     Ok(orders)
+}
+
+/// Puts a planted bug into effect, by its name.
+#[cfg(gleaner_plant)]
+fn plant(name: &str) -> Result<(), String> {
+    let mut all = gleaner_tests::sim::Plant::ALL.into_iter();
+    let plant = all
+        .find(|plant| plant.name() == name)
+        .ok_or_else(|| format!("no such bug: {name}; --plants names them"))?;
+    plant.plant();
+    Ok(())
 }
 
 fn replay(seed: u64) -> ExitCode {

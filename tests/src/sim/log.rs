@@ -1,19 +1,22 @@
 //! [`SimLog`]: the log as one process sees it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gleaner::memory::MemoryLog;
 use gleaner::{
-    Appended, Budget, CatchUp, ChangeFeed, Changes, Claim, Cursor, Entry, Filter, GrainId, Head,
-    HeadPage, Identity, Limits, Page, Position, ReplicationLog, Result, Truncation,
+    Appended, Budget, CatchUp, ChangeFeed, Changes, Claim, Cursor, Entry, Error, ErrorKind, Filter,
+    GrainId, Head, HeadPage, Identity, Limits, Page, Position, ReplicationLog, Result, Truncation,
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::process::Process;
+use super::seen::Seen;
 use super::wire::{Reads, Wire, call};
+use super::world::World;
 
 /// One process's way to the log.
 pub(crate) struct SimLog {
@@ -69,14 +72,75 @@ impl SimLog {
     }
 }
 
+/// Tells the invariants what a process sends, and what it is told. Dropped without an answer, it was
+/// told nothing.
+struct Sent {
+    world: Arc<World>,
+    process: String,
+    grains: BTreeSet<GrainId>,
+}
+
+impl Sent {
+    fn new(world: &Arc<World>, process: &str, entries: &[Entry]) -> Self {
+        let mut units: BTreeMap<GrainId, Vec<_>> = BTreeMap::new();
+        for entry in entries {
+            let unit = units.entry(entry.grain().clone()).or_default();
+            unit.push((entry.cursor(), entry.digest()));
+        }
+        let grains = units.keys().cloned().collect();
+        for (grain, unit) in units {
+            world.saw(&Seen::Sent {
+                process: process.to_owned(),
+                grain,
+                unit,
+            });
+        }
+        Self {
+            world: world.clone(),
+            process: process.to_owned(),
+            grains,
+        }
+    }
+
+    fn told(mut self, result: &Result<Vec<Appended>>) {
+        let doubtful = |error: &Error| error.kind() == ErrorKind::Unknown;
+        for grain in std::mem::take(&mut self.grains) {
+            let definite = match result {
+                Err(error) => !doubtful(error),
+                Ok(answers) => answers.iter().any(|answer| answer.grain == grain),
+            };
+            self.tell(grain, definite);
+        }
+    }
+
+    fn tell(&self, grain: GrainId, definite: bool) {
+        self.world.saw(&Seen::Told {
+            process: self.process.clone(),
+            grain,
+            definite,
+        });
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        for grain in std::mem::take(&mut self.grains) {
+            self.tell(grain, false);
+        }
+    }
+}
+
 #[async_trait]
 impl ReplicationLog for SimLog {
     async fn append_batch(&self, entries: &[Entry]) -> Result<Vec<Appended>> {
+        let sent = Sent::new(&self.wire.world, &self.process.name, entries);
         let (wire, entries) = (self.wire.clone(), entries.to_vec());
-        call(&self.wire.world, &self.process, "append", true, move || {
+        let result = call(&self.wire.world, &self.process, "append", true, move || {
             wire.append(&entries)
         })
-        .await
+        .await;
+        sent.told(&result);
+        result
     }
 
     async fn claim(&self, claims: &[Claim]) -> Result<Vec<Result<Option<Head>>>> {

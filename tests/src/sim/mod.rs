@@ -24,6 +24,8 @@ mod truth;
 mod wire;
 mod world;
 
+#[cfg(gleaner_plant)]
+pub use gleaner::plant::Plant;
 pub use run::run;
 pub use shrink::{Shortened, shorten};
 pub use world::{Counts, Ending, Mask, Violation};

@@ -20,6 +20,9 @@ use super::states::{KNOWN, NEWER, Writing, delta, state};
 use super::wire::Wire;
 use super::world::{Phase, World};
 
+/// After how many deltas a publisher is asked for its whole state.
+pub(crate) const FULL_EVERY: u64 = 8;
+
 /// One primary: a process that is started again after each end.
 pub(crate) struct Primary {
     pub(crate) number: u64,
@@ -164,7 +167,7 @@ impl Primary {
                 continue;
             }
             if let Some(known) = open.get_mut(&grain) {
-                act(&world, &mut rng, unique.next(), known, tasks);
+                act(&world, process, &mut rng, unique.next(), known, tasks);
             }
             self.measure(&open);
         }
@@ -188,7 +191,7 @@ impl Primary {
         if self.world().shape.deltas == 0 {
             return publisher.open(grain.clone()).await;
         }
-        let options = DeltaOptions::new(Arc::new(Writing), state(unique)).full_every(5);
+        let options = DeltaOptions::new(Arc::new(Writing), state(unique)).full_every(FULL_EVERY);
         publisher.delta_grain(grain.clone(), options).await
     }
 
@@ -230,7 +233,14 @@ impl Primary {
 }
 
 /// One act of a publisher on one grain.
-fn act(world: &Arc<World>, rng: &mut Rng, unique: u64, open: &mut Open, tasks: &mut JoinSet<()>) {
+fn act(
+    world: &Arc<World>,
+    process: &Arc<Process>,
+    rng: &mut Rng,
+    unique: u64,
+    open: &mut Open,
+    tasks: &mut JoinSet<()>,
+) {
     let (kind, how, bad, patience) = (
         rng.below(1000),
         rng.below(100),
@@ -255,6 +265,11 @@ fn act(world: &Arc<World>, rng: &mut Rng, unique: u64, open: &mut Open, tasks: &
     {
         if let Ok(cursor) = handle.try_enqueue_bytes(state.clone()) {
             open.last = open.last.max(cursor);
+            world.saw(&Seen::Given {
+                process: process.name.clone(),
+                grain: handle.id().clone(),
+                cursor,
+            });
         }
         return;
     }
@@ -268,7 +283,7 @@ fn act(world: &Arc<World>, rng: &mut Rng, unique: u64, open: &mut Open, tasks: &
         return;
     }
     let impatient = how >= 85;
-    let world = world.clone();
+    let (world, process) = (world.clone(), process.clone());
     tasks.spawn(async move {
         let publishing = async {
             match what {
@@ -287,7 +302,14 @@ fn act(world: &Arc<World>, rng: &mut Rng, unique: u64, open: &mut Open, tasks: &
             publishing.await
         };
         match answer {
-            Ok(cursor) => acked(&world, &handle, cursor),
+            Ok(cursor) => {
+                world.saw(&Seen::Given {
+                    process: process.name.clone(),
+                    grain: handle.id().clone(),
+                    cursor,
+                });
+                acked(&world, &handle, cursor);
+            }
             Err(error) => world.trace(|| format!("caller {} told: {error}", handle.id())),
         }
     });

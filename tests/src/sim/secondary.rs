@@ -116,7 +116,7 @@ impl Secondary {
         let follower = Follower::builder(Arc::new(log), Arc::new(store))
             .poll_interval(shape.poll)
             .backoff(Duration::from_millis(10), Duration::from_millis(500))
-            .call_timeout(Duration::from_millis(1_500))
+            .call_timeout(shape.patience)
             .read_budget(Budget::new(shape.entries, 1 << 20))
             .grains_per_read(3)
             .reads_in_flight(2)
@@ -242,7 +242,7 @@ impl Secondary {
         let mut rng = Rng::stream(world.shape.seed, "operators", self.number);
         let mut moments = Rng::stream(world.shape.seed, "operators' moments", self.number);
         while world.phase() == Phase::Chaos {
-            sleep(moments.millis(100, 2_500)).await;
+            sleep(moments.millis(50, world.shape.operators)).await;
             let (grain, kind, back) = (
                 rng.pick(&world.shape.grains).cloned(),
                 rng.below(9),

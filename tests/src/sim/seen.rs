@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gleaner::{Cursor, Digest, Entry, Epoch, Fence, GrainId, Health, Replica, Writer};
+use gleaner::{Cursor, Digest, Entry, Epoch, Fence, Generation, GrainId, Health, Replica, Writer};
 
 /// One thing that was seen to happen, in the log, in a store, or at a caller's.
 #[derive(Debug, Clone)]
@@ -40,6 +40,26 @@ pub(crate) enum Seen {
         before: Option<Arc<Replica>>,
         after: Option<Arc<Replica>>,
         by: Change,
+        /// The generation that an apply was meant for.
+        meant_for: Option<Generation>,
+    },
+    /// A publisher gave a caller's state this number.
+    Given {
+        process: String,
+        grain: GrainId,
+        cursor: Cursor,
+    },
+    /// A process sends entries of a grain to the log.
+    Sent {
+        process: String,
+        grain: GrainId,
+        unit: Vec<(Cursor, Digest)>,
+    },
+    /// It was told what became of them; or it is not known, and it may be that they land.
+    Told {
+        process: String,
+        grain: GrainId,
+        definite: bool,
     },
     /// A reader got an answer, or a refusal that says something.
     Read {

@@ -54,6 +54,10 @@ pub(crate) struct Shape {
     pub(crate) suspends: bool,
     /// Milliseconds between two acts of a publisher, at most.
     pub(crate) pace: u64,
+    /// Milliseconds between two acts of an operator, at most.
+    pub(crate) operators: u64,
+    /// How long a follower waits for an answer.
+    pub(crate) patience: Duration,
 }
 
 impl Shape {
@@ -101,6 +105,8 @@ impl Shape {
             anew: rng.chance(60),
             suspends: rng.chance(500),
             pace: rng.between(10, 250),
+            operators: rng.between(150, 2_500),
+            patience: rng.millis(60, 1_500),
         }
     }
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use gleaner::memory::MemoryReplicaStore;
 use gleaner::{
-    Advance, Binding, Error, Expected, Filter, GrainId, LogId, Mark, Outcome, Rebase, Replica,
-    ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    Advance, Binding, Error, Expected, Filter, Generation, GrainId, LogId, Mark, Outcome, Rebase,
+    Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result,
 };
 
 use super::process::Process;
@@ -60,16 +60,25 @@ struct Watched {
 }
 
 impl Watched {
-    fn during<T>(&self, grains: &[GrainId], by: Change, act: impl FnOnce() -> T) -> T {
-        let before: Vec<_> = grains.iter().map(|grain| self.store.peek(grain)).collect();
+    fn during<T>(
+        &self,
+        grains: &[(GrainId, Option<Generation>)],
+        by: Change,
+        act: impl FnOnce() -> T,
+    ) -> T {
+        let before: Vec<_> = grains
+            .iter()
+            .map(|(grain, _)| self.store.peek(grain))
+            .collect();
         let result = act();
-        for (grain, before) in grains.iter().zip(before) {
+        for ((grain, meant_for), before) in grains.iter().zip(before) {
             self.world.saw(&Seen::Stored {
                 follower: self.follower,
                 grain: grain.clone(),
                 before,
                 after: self.store.peek(grain),
                 by,
+                meant_for: *meant_for,
             });
         }
         result
@@ -106,7 +115,10 @@ impl ReplicaStore for SimStore {
             if embedded && process.is_dead() {
                 return Err(gone());
             }
-            let grains: Vec<GrainId> = runs.iter().map(|run| run.grain.clone()).collect();
+            let grains: Vec<_> = runs
+                .iter()
+                .map(|run| (run.grain.clone(), Some(run.generation)))
+                .collect();
             watched.during(&grains, Change::Apply, || {
                 done(watched.store.apply(&log, runs.clone()))
             })
@@ -121,7 +133,7 @@ impl ReplicaStore for SimStore {
             if process.is_dead() {
                 return Err(gone());
             }
-            watched.during(std::slice::from_ref(&rebase.grain), Change::Rebase, || {
+            watched.during(&[(rebase.grain.clone(), None)], Change::Rebase, || {
                 done(watched.store.rebase(&log, rebase.clone()))
             })
         })
@@ -131,7 +143,7 @@ impl ReplicaStore for SimStore {
     async fn remove(&self, grain: &GrainId, expected: Expected) -> Result<bool> {
         let (watched, grain) = (self.watched(), grain.clone());
         self.call("remove", true, move || {
-            watched.during(std::slice::from_ref(&grain), Change::Remove, || {
+            watched.during(&[(grain.clone(), None)], Change::Remove, || {
                 done(watched.store.remove(&grain, expected))
             })
         })
@@ -141,7 +153,8 @@ impl ReplicaStore for SimStore {
     async fn prune(&self, grains: &[GrainId]) -> Result<u64> {
         let (watched, grains) = (self.watched(), grains.to_vec());
         self.call("prune", true, move || {
-            watched.during(&grains, Change::Remove, || {
+            let named: Vec<_> = grains.iter().map(|grain| (grain.clone(), None)).collect();
+            watched.during(&named, Change::Remove, || {
                 done(watched.store.prune(&grains))
             })
         })

@@ -24,6 +24,7 @@ fn last(entries: &[(Cursor, gleaner::Digest)]) -> String {
 }
 
 /// One thing seen, as a line.
+#[expect(clippy::too_many_lines, reason = "a line for each thing")]
 pub(crate) fn line(seen: &Seen) -> String {
     match seen {
         Seen::Landed { entry } => format!(
@@ -47,6 +48,25 @@ pub(crate) fn line(seen: &Seen) -> String {
         Seen::Rewound { grain, holds, .. } => {
             format!("log    {} now holds {}", grain.grain_key(), last(holds))
         }
+        Seen::Given {
+            process,
+            grain,
+            cursor,
+        } => format!("{process} {} gave {cursor}", grain.grain_key()),
+        Seen::Sent {
+            process,
+            grain,
+            unit,
+        } => format!("{process} {} sends {}", grain.grain_key(), last(unit)),
+        Seen::Told {
+            process,
+            grain,
+            definite,
+        } => format!(
+            "{process} {} is told{}",
+            grain.grain_key(),
+            if *definite { "" } else { " nothing definite" }
+        ),
         Seen::Anew => "log    begun anew".to_owned(),
         Seen::Acked { grain, cursor } => format!("caller {} acked {cursor}", grain.grain_key()),
         Seen::Stored {
@@ -55,6 +75,7 @@ pub(crate) fn line(seen: &Seen) -> String {
             before,
             after,
             by,
+            ..
         } => format!(
             "store{follower} {} {by:?}: {} -> {}",
             grain.grain_key(),

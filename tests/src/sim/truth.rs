@@ -71,6 +71,9 @@ pub(crate) struct Truth {
     pub(crate) grains: BTreeMap<GrainId, Grain>,
     /// Whether the log confirms at all.
     pub(crate) confirms: bool,
+    /// Whether every state that was published stands in the log: nothing is coalesced, and no tail
+    /// is lost.
+    pub(crate) every_state: bool,
     /// How many times the log was begun anew.
     pub(crate) anew: u32,
 }

@@ -169,6 +169,12 @@ fn way(world: &World, process: &Process, what: &str, writes: bool) -> Way {
         return Way::Plain;
     }
     let long = first * 40;
+    // What a store was given up on, and does later, is what generations are for.
+    let kind = if what == "apply" && kind < 25 {
+        99
+    } else {
+        kind
+    };
     let way = match kind {
         0..=44 => Way::Slow(first, second),
         45..=54 => Way::Slow(long, second),

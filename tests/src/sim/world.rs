@@ -159,6 +159,7 @@ impl World {
     pub(crate) fn new(shape: Shape, mask: Mask, tracing: bool) -> Self {
         let truth = Truth {
             confirms: shape.confirms,
+            every_state: !shape.coalesce && !shape.loses && !shape.anew,
             ..Truth::default()
         };
         let inner = Inner {

@@ -93,6 +93,12 @@ impl GrainActor {
             Some((at, why)) => match why {
                 StopReason::Moved => self.look_where(now, same),
                 StopReason::ForeignLog => self.settle(now, Health::Foreign, false),
+                #[cfg(gleaner_plant)]
+                StopReason::Gap | StopReason::Fold(_)
+                    if gleaner_core::plant::Plant::MisfitNotReread.is_planted() =>
+                {
+                    self.settle(now, Health::Live, false)
+                }
                 StopReason::Gap | StopReason::Fold(_) if !reread => {
                     self.note_bad(*at);
                     self.reread_unless_told()
@@ -186,6 +192,10 @@ impl GrainActor {
             });
         };
         match head.cursor.cmp(&self.cursor) {
+            #[cfg(gleaner_plant)]
+            std::cmp::Ordering::Less if gleaner_core::plant::Plant::AheadIsLive.is_planted() => {
+                Verdict::Stands(Health::Live)
+            }
             std::cmp::Ordering::Less => Verdict::Stands(Health::Ahead),
             std::cmp::Ordering::Equal if self.equals(&head) => Verdict::Stands(Health::Live),
             std::cmp::Ordering::Equal => Verdict::Stands(Health::Diverged),
@@ -195,6 +205,10 @@ impl GrainActor {
     }
 
     pub(super) fn equals(&self, head: &Head) -> bool {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::DigestsNotCompared.is_planted() {
+            return head.cursor == self.cursor;
+        }
         head.cursor == self.cursor && head.digest == self.digest
     }
 }

@@ -19,7 +19,11 @@ const LOOKS: u8 = 13;
 
 impl Doubt {
     /// A change was not answered; `backwards` if it may set the replica back.
-    pub(super) const fn begin(&mut self, backwards: bool) {
+    pub(super) fn begin(&mut self, backwards: bool) {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::LateApplyNotLookedFor.is_planted() {
+            return;
+        }
         let backwards = if backwards {
             BACKWARDS
         } else {

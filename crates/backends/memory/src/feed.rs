@@ -31,6 +31,14 @@ pub(crate) struct Row(Option<u64>);
 impl Feed {
     /// A grain's head has moved: its row goes to the end.
     pub(crate) fn record(&mut self, grain: &GrainId, row: &mut Row) {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::FeedForgetsWhoMovedAgain.is_planted()
+            && row
+                .0
+                .is_some_and(|number| self.counter.saturating_sub(number) < 2)
+        {
+            return;
+        }
         self.forget(row);
         // 2^64 appends are out of reach.
         self.counter = self.counter.saturating_add(1);
@@ -99,6 +107,15 @@ impl ChangeFeed for MemoryLog {
             }
         }
         let complete = rows.next().is_none();
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::FeedPageCompleteTooSoon.is_planted() {
+            return Ok(Changes {
+                moved,
+                next: state.position(filter, next),
+                complete: true,
+                age: Duration::ZERO,
+            });
+        }
         if complete {
             next = state.feed.counter;
         }

@@ -130,7 +130,13 @@ impl History {
         let base = self
             .entries
             .iter()
-            .rposition(|entry| entry.kind().is_base() && entry.cursor() <= before)
+            .rposition(|entry| {
+                #[cfg(gleaner_plant)]
+                if gleaner_core::plant::Plant::CutInsideDeltas.is_planted() {
+                    return entry.cursor() <= before;
+                }
+                entry.kind().is_base() && entry.cursor() <= before
+            })
             .unwrap_or(0);
         let removed = self.entries.drain(..base).count();
         if removed > 0 {

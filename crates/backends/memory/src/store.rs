@@ -85,6 +85,8 @@ impl MemoryReplicaStore {
             let writing = slot.write();
             let current = writing.current();
             let mark = self.shared.mark(current.as_deref());
+            #[cfg(gleaner_plant)]
+            let run = &planted_run(run, &mark);
             if !bound || mark.log.as_ref().is_some_and(|owner| owner != log) {
                 stopped(mark, &run.entries, StopReason::ForeignLog)
             } else if mark.generation != run.generation {
@@ -101,6 +103,8 @@ impl MemoryReplicaStore {
                     stop,
                 } = advance(current.as_deref(), under, &run.entries);
                 let mark = replica.as_ref().map_or(mark, Replica::mark);
+                #[cfg(gleaner_plant)]
+                let replica = replica.and_then(planted);
                 if replica.is_some() {
                     writing.put(replica);
                 }
@@ -132,6 +136,15 @@ impl MemoryReplicaStore {
                     log,
                     generation: mark.generation.next(),
                     rules: self.rules(),
+                };
+                #[cfg(gleaner_plant)]
+                let under = if gleaner_core::plant::Plant::RebaseKeepsTheGeneration.is_planted() {
+                    Under {
+                        generation: mark.generation,
+                        ..under
+                    }
+                } else {
+                    under
                 };
                 match advance(None, under, entries) {
                     Advanced {
@@ -195,6 +208,27 @@ impl Shared {
     fn is_bound_to(bound: Option<&LogId>, log: &LogId) -> bool {
         bound.is_some_and(|bound| bound == log)
     }
+}
+
+#[cfg(gleaner_plant)]
+fn planted_run(run: &Advance, mark: &Mark) -> Advance {
+    let mut run = run.clone();
+    if gleaner_core::plant::Plant::LateApplyAfterRebase.is_planted() {
+        run.generation = mark.generation;
+    }
+    run
+}
+
+#[cfg(gleaner_plant)]
+fn planted(mut replica: Replica) -> Option<Replica> {
+    use gleaner_core::plant::Plant;
+    if Plant::TombstoneForgetsTheCursor.is_planted() && replica.state.is_none() {
+        replica.cursor = gleaner_core::Cursor::ZERO;
+    }
+    if Plant::TornReplica.is_planted() && replica.cursor.sequence.get() % 16 == 0 {
+        replica.state = replica.state.map(|state| state.slice(..state.len() / 2));
+    }
+    Some(replica)
 }
 
 /// A run of which nothing was applied. `at` is its first entry, or the replica's cursor if it has none.

@@ -71,6 +71,12 @@ impl Driver {
         result: Result<CatchUp, Error>,
     ) {
         self.queues.reading = self.queues.reading.saturating_sub(1);
+        #[cfg(gleaner_plant)]
+        let t0 = if gleaner_core::plant::Plant::ConfirmedAtTheReply.is_planted() {
+            self.t0()
+        } else {
+            t0
+        };
         let (log, grains) = match result {
             Ok(answer) => (answer.identity.log, answer.grains),
             Err(error) => {

@@ -250,6 +250,13 @@ impl Driver {
         {
             return;
         }
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::HintConfirms.is_planted()
+            && matches!(outcome, FeedDone::Woken)
+            && let Some(feed) = self.feeds.get(index)
+        {
+            feed.confirmed.raise(self.shared.clock.read());
+        }
         let event = match outcome {
             FeedDone::Started(Ok((bound, position))) => {
                 self.reach.answered(Asked::Feed);
@@ -301,6 +308,10 @@ impl Driver {
         if let Some(feed) = self.feeds.get_mut(index) {
             feed.position = Some(position);
         }
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::NothingListedAfterExpiry.is_planted() {
+            return;
+        }
         for slot in self.slots.all() {
             if let Some(doubted) = self.slots.get_mut(slot)
                 && doubted.feed == Some(index)
@@ -351,6 +362,15 @@ impl Driver {
         let discover = feed.discover;
         for moved in changes.moved {
             if let Some(followed) = self.shared.find(&moved.grain) {
+                #[cfg(gleaner_plant)]
+                if gleaner_core::plant::Plant::PositionBeforeItsNames.is_planted()
+                    && self
+                        .slots
+                        .get(followed.slot)
+                        .is_some_and(|slot| slot.actor.is_busy())
+                {
+                    continue;
+                }
                 self.tell(followed.slot, &Event::Named(moved.head));
             } else if discover && !self.excluded.contains(&moved.grain) {
                 self.register(moved.grain, Some(index), None);
@@ -361,7 +381,23 @@ impl Driver {
             return;
         };
         feed.position = Some(changes.next);
+        #[cfg(gleaner_plant)]
+        let (confirms, t0) = (
+            confirms
+                || (changes.complete && gleaner_core::plant::Plant::CopyConfirms.is_planted())
+                || gleaner_core::plant::Plant::CutPageConfirms.is_planted(),
+            if gleaner_core::plant::Plant::PageConfirmsAtTheReply.is_planted() {
+                self.shared.clock.read()
+            } else {
+                t0
+            },
+        );
         if confirms {
+            #[cfg(gleaner_plant)]
+            if gleaner_core::plant::Plant::AgeOfTheCacheForgotten.is_planted() {
+                feed.confirmed.raise(t0);
+                return;
+            }
             let t0 = t0.minus(changes.age);
             feed.confirmed.raise(t0);
             feed.told_all = Some(t0);

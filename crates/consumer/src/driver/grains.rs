@@ -174,6 +174,8 @@ impl Driver {
         if let Some(t0) = confirmed {
             slot.cell.confirm(t0);
         }
+        #[cfg(gleaner_plant)]
+        let in_step = in_step || gleaner_core::plant::Plant::PendingForgotten.is_planted();
         slot.cell.set(health, !in_step);
         if !slot.actor.is_busy()
             && let Some(extra) = slot.extra.as_mut()

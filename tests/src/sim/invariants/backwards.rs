@@ -25,6 +25,7 @@ impl Invariant for Backwards {
             before: Some(before),
             after,
             by,
+            meant_for,
             ..
         } = seen
         else {
@@ -42,6 +43,12 @@ impl Invariant for Backwards {
         }
         let (from, to) = (before.cursor, after.cursor);
         match by {
+            Change::Apply if meant_for.is_some_and(|meant| meant != before.generation) => {
+                Err(format!(
+                    "{grain} of generation {} was changed by an apply that was meant for {meant_for:?}",
+                    before.generation
+                ))
+            }
             Change::Apply if to <= from => {
                 Err(format!("{grain} went from {from} to {to} by an apply"))
             }
@@ -74,6 +81,21 @@ mod tests {
         // Another state at the same cursor.
         let other = replica(&full(1, 2, 3), 0);
         told.objects(stored(Some(&new), Some(&other), Change::Apply));
+    }
+
+    #[test]
+    fn objects_to_an_apply_that_was_meant_for_another_generation() {
+        let mut told = Told::of(Backwards);
+        let (old, new) = (replica(&full(1, 1, 1), 1), replica(&full(1, 2, 2), 1));
+        let late = |generation| {
+            let mut late = stored(Some(&old), Some(&new), Change::Apply);
+            if let Seen::Stored { meant_for, .. } = &mut late {
+                *meant_for = Some(gleaner::Generation::new(generation));
+            }
+            late
+        };
+        told.ok(late(1));
+        told.objects(late(0));
     }
 
     #[test]

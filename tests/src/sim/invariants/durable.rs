@@ -27,7 +27,8 @@ impl Invariant for Durable {
                 let written = truth.grain(grain).is_some_and(|grain| {
                     grain.written.iter().any(|written| {
                         written.cursor == *cursor
-                            || (written.kind.is_base()
+                            || (!truth.every_state
+                                && written.kind.is_base()
                                 && written.cursor.epoch == cursor.epoch
                                 && written.cursor > *cursor)
                     })
@@ -97,6 +98,21 @@ mod tests {
         told.ok(acked(2));
         told.ok(acked(3));
         told.objects(acked(4));
+    }
+
+    #[test]
+    fn objects_to_a_state_that_was_coalesced_unasked() {
+        let mut told = Told::of(Durable);
+        told.truth.every_state = true;
+        told.ok(Seen::Landed {
+            entry: full(1, 3, 1),
+        });
+        let acked = |sequence| Seen::Acked {
+            grain: full(1, 1, 1).grain().clone(),
+            cursor: Cursor::new(1, sequence),
+        };
+        told.ok(acked(3));
+        told.objects(acked(2));
     }
 
     #[test]

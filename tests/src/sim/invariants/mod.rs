@@ -16,9 +16,11 @@ mod memory;
 mod nobody;
 mod numbers;
 mod read_your_writes;
+mod same_bytes;
 mod stuck;
 #[cfg(test)]
 mod told;
+mod whole;
 
 /// One promise.
 pub(crate) trait Invariant: Send {
@@ -50,5 +52,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(stuck::Stuck),
         Box::new(convergence::Convergence),
         Box::new(memory::Memory),
+        Box::new(same_bytes::SameBytes::default()),
+        Box::new(whole::Whole),
     ]
 }

@@ -1,6 +1,6 @@
 //! One number never names two entries (L1, L2, P1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gleaner::{Cursor, Digest, Fence, GrainId, Kind, Writer};
@@ -14,6 +14,8 @@ use crate::sim::truth::Truth;
 #[derive(Default)]
 pub(super) struct Numbers {
     given: BTreeMap<(GrainId, Writer, Cursor), Digest>,
+    /// Given to callers, by a process.
+    told: BTreeSet<(GrainId, String, Cursor)>,
     claimed: BTreeMap<(GrainId, u64), (Writer, u32)>,
 }
 
@@ -48,6 +50,18 @@ impl Invariant for Numbers {
                         head.cursor
                     ));
                 }
+                let fence = truth.grain(entry.grain()).and_then(|grain| grain.fence);
+                if let Some(head) = head
+                    && cursor.epoch > head.cursor.epoch
+                    && fence.is_none_or(|fence| cursor.epoch > fence.epoch)
+                    && head.cursor.sequence.next() != Some(cursor.sequence)
+                {
+                    return Err(format!(
+                        "{} {cursor} leaps above {} in an epoch that nobody claimed",
+                        entry.grain(),
+                        head.cursor
+                    ));
+                }
                 let fits = head.is_some_and(|head| {
                     head.cursor.is_just_below(cursor)
                         && entry.prev() == Some(head.digest)
@@ -58,6 +72,17 @@ impl Invariant for Numbers {
                         "the delta {} {cursor} follows nothing",
                         entry.grain()
                     ));
+                }
+                Ok(())
+            }
+            Seen::Given {
+                process,
+                grain,
+                cursor,
+            } => {
+                let key = (grain.clone(), process.clone(), *cursor);
+                if !self.told.insert(key) {
+                    return Err(format!("{grain} {cursor} was given to two states"));
                 }
                 Ok(())
             }
@@ -85,6 +110,7 @@ impl Invariant for Numbers {
                 ..
             } => {
                 self.claimed.retain(|(claimed, _), _| claimed != grain);
+                self.told.retain(|(told, ..)| told != grain);
                 Ok(())
             }
             _ => Ok(()),
@@ -114,6 +140,22 @@ mod tests {
     }
 
     #[test]
+    fn objects_to_a_number_that_two_callers_are_given() {
+        let mut told = Told::of(Numbers::default());
+        told.ok(Seen::Landed {
+            entry: full(1, 1, 1),
+        });
+        let given = |sequence| Seen::Given {
+            process: "p".to_owned(),
+            grain: full(1, 1, 1).grain().clone(),
+            cursor: Cursor::new(1, sequence),
+        };
+        told.ok(given(1));
+        told.ok(given(2));
+        told.objects(given(2));
+    }
+
+    #[test]
     fn objects_to_a_number_that_falls() {
         let mut told = Told::of(Numbers::default());
         told.ok(Seen::Landed {
@@ -121,6 +163,20 @@ mod tests {
         });
         told.objects(Seen::Landed {
             entry: full(2, 5, 2),
+        });
+    }
+
+    #[test]
+    fn objects_to_a_leap_in_an_epoch_that_nobody_claimed() {
+        let mut told = Told::of(Numbers::default());
+        told.ok(Seen::Landed {
+            entry: full(1, 5, 1),
+        });
+        told.objects(Seen::Landed {
+            entry: full(2, 7, 2),
+        });
+        told.ok(Seen::Landed {
+            entry: full(2, 6, 3),
         });
     }
 

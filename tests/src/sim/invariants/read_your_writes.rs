@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gleaner::Cursor;
+
 use super::Invariant;
 use crate::sim::seen::{Got, Seen};
 use crate::sim::truth::Truth;
@@ -26,7 +28,7 @@ impl Invariant for ReadYourWrites {
                 at_least: Some(wanted),
                 got: Got::Answer { cursor, .. },
                 ..
-            } if !cursor.holds(*wanted) => Err(format!(
+            } if !holds(*cursor, *wanted) => Err(format!(
                 "{grain} was asked for {wanted} at least, and given at {cursor}"
             )),
             Seen::Read {
@@ -34,7 +36,7 @@ impl Invariant for ReadYourWrites {
                 got: Got::Lost { wanted, cursor },
                 ..
             } => {
-                if cursor.holds(*wanted) || cursor.epoch <= wanted.epoch {
+                if holds(*cursor, *wanted) || cursor.epoch <= wanted.epoch {
                     return Err(format!(
                         "{grain} says {wanted} is lost, and stands at {cursor}"
                     ));
@@ -58,10 +60,13 @@ impl Invariant for ReadYourWrites {
     }
 }
 
+/// Both parts are at least what was asked for: not asked of the product, which is to be judged.
+fn holds(cursor: Cursor, wanted: Cursor) -> bool {
+    cursor.epoch >= wanted.epoch && cursor.sequence >= wanted.sequence
+}
+
 #[cfg(test)]
 mod tests {
-    use gleaner::Cursor;
-
     use super::super::told::{Told, answer, full};
     use super::*;
 

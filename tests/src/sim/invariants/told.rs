@@ -98,6 +98,7 @@ pub(super) fn stored(before: Option<&Replica>, after: Option<&Replica>, by: Chan
         before: before.cloned().map(Arc::new),
         after: after.cloned().map(Arc::new),
         by,
+        meant_for: None,
     }
 }
 
