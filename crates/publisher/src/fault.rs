@@ -20,6 +20,10 @@ pub(crate) enum Fault {
     /// P6: no whole state is ever written.
     NeverWhole,
     /// P7: a state whose caller is gone is not sent.
+    #[cfg_attr(
+        all(gleaner_plant, not(test)),
+        expect(dead_code, reason = "only tests of the publisher plant it")
+    )]
     DropAbandoned,
 }
 

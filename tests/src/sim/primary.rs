@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gleaner::{
@@ -29,6 +30,8 @@ pub(crate) struct Primary {
     wire: Arc<Wire>,
     /// The process of this moment, for those who hold processes up.
     pub(crate) process: Mutex<Option<Arc<Process>>>,
+    /// How often all was written in the calm.
+    rounds: AtomicU64,
 }
 
 /// A grain that this process has open.
@@ -45,6 +48,7 @@ impl Primary {
             number,
             wire,
             process: Mutex::new(None),
+            rounds: AtomicU64::new(0),
         }
     }
 
@@ -207,10 +211,11 @@ impl Primary {
     /// In a calm world: opens every grain and writes it whole.
     pub(crate) async fn write_all(&self) -> Result<(), String> {
         let world = self.world().clone();
-        let faults = Rng::stream(world.shape.seed, "last primary", 0);
-        let process = Arc::new(Process::new("last primary".to_owned(), faults));
-        let publisher = self.publisher(&process, 999);
-        let mut unique = Rng::stream(world.shape.seed, "last states", 0);
+        let round = self.rounds.fetch_add(1, Ordering::Relaxed);
+        let faults = Rng::stream(world.shape.seed, "last primary", round);
+        let process = Arc::new(Process::new(format!("last primary {round}"), faults));
+        let publisher = self.publisher(&process, 900 + round);
+        let mut unique = Rng::stream(world.shape.seed, "last states", round);
         for grain in &world.shape.grains {
             let handle = publisher
                 .open(grain.clone())

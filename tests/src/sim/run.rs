@@ -131,6 +131,20 @@ async fn live(world: &Arc<World>, tasks: &mut JoinSet<()>) -> Result<(), String>
     for secondary in &secondaries {
         secondary.look(Stage::Healed);
     }
+    // Once more, and now not a moment later than the follower says.
+    if world.shape.confirms
+        && let Some(primary) = primaries.first()
+    {
+        timeout(SETTLE, primary.write_all())
+            .await
+            .map_err(|_| "a calm log cannot be written".to_owned())??;
+        for secondary in &secondaries {
+            timeout(STEP + world.shape.poll * INTERVALS, secondary.catch_up())
+                .await
+                .map_err(|_| "a follower does not catch up".to_owned())??;
+            secondary.look(Stage::Healed);
+        }
+    }
     for grain in &world.shape.grains {
         world.saw(&Seen::Holds {
             grain: grain.clone(),

@@ -16,6 +16,7 @@ use super::log::SimLog;
 use super::process::{Clocks, Process};
 use super::rng::Rng;
 use super::seen::{Got, Seen, Stage};
+use super::shape::Way;
 use super::states::Following;
 use super::store::SimStore;
 use super::wire::Wire;
@@ -134,20 +135,7 @@ impl Secondary {
         };
         *self.now.lock() = Some(running.clone());
         let (follower, grains) = (running.follower.clone(), shape.grains.clone());
-        let by_filter = shape.by_filter;
-        tokio::spawn(async move {
-            if by_filter {
-                let _ = timeout(
-                    PATIENCE,
-                    follower.follow_all(Filter::grain_type(GRAIN_TYPE)),
-                )
-                .await;
-            } else {
-                for grain in grains {
-                    let _ = timeout(PATIENCE, follower.follow(grain)).await;
-                }
-            }
-        });
+        tokio::spawn(follow(follower, shape.way, grains));
         running
     }
 
@@ -180,7 +168,14 @@ impl Secondary {
                 options = options.and_max_age(max_age);
             }
             if world.shape.resident && kind < 50 {
-                let answer = running.reader.get(&grain, options);
+                let answer = if kind < 20 {
+                    running
+                        .reader
+                        .handle(&grain)
+                        .and_then(|handle| handle.get(options))
+                } else {
+                    running.reader.get(&grain, options)
+                };
                 self.tell(&grain, at_least, max_age, answer);
             } else {
                 let options = options.wait(if kind % 2 == 0 { wait } else { Duration::ZERO });
@@ -345,6 +340,19 @@ impl Secondary {
         (!self.world().shape.resident && self.world().shape.confirms).then_some(Duration::ZERO)
     }
 
+    /// Waits until everything that the log holds at this moment has been proved in step.
+    pub(crate) async fn catch_up(&self) -> Result<(), String> {
+        let Some(running) = self.running().filter(|_| self.world().shape.confirms) else {
+            return Ok(());
+        };
+        let caught = running.follower.caught_up().await;
+        self.world().trace(|| format!("caught up: {caught:?}"));
+        match caught {
+            Ok(caught) if caught.held == 0 => Ok(()),
+            other => Err(format!("after all was healed: {other:?}")),
+        }
+    }
+
     /// Heals what waits for an operator.
     pub(crate) async fn heal(&self) -> Result<(), String> {
         let Some(running) = self.running() else {
@@ -368,6 +376,34 @@ impl Secondary {
                 .trace(|| format!("heal: {grain} resume {resumed:?}"));
         }
         Ok(())
+    }
+}
+
+/// Follows what the world is told to. What is not answered is followed all the same.
+async fn follow(follower: Follower, way: Way, grains: Vec<GrainId>) {
+    let named = |grains: Vec<GrainId>| async {
+        for grain in grains {
+            let _ = timeout(PATIENCE, follower.follow(grain)).await;
+        }
+    };
+    let all = |filter| async {
+        let _ = timeout(PATIENCE, follower.follow_all(filter)).await;
+    };
+    let of_type = Filter::grain_type(GRAIN_TYPE);
+    match way {
+        Way::ByType => all(of_type).await,
+        Way::All => all(Filter::all()).await,
+        Way::ByName => named(grains).await,
+        Way::Widened => {
+            named(grains.iter().take(2).cloned().collect()).await;
+            all(of_type).await;
+            all(Filter::all()).await;
+        }
+        Way::Narrowed => {
+            all(Filter::all()).await;
+            all(of_type).await;
+            named(grains).await;
+        }
     }
 }
 

@@ -30,8 +30,8 @@ pub(crate) struct Shape {
     pub(crate) entries: usize,
     pub(crate) poll: Duration,
     pub(crate) hints: bool,
-    /// Followed by filter, else by name.
-    pub(crate) by_filter: bool,
+    /// In which way grains are followed.
+    pub(crate) way: Way,
     /// Whether the feed is answered from a cache at times.
     pub(crate) cache: bool,
     /// How long faults last.
@@ -60,6 +60,21 @@ pub(crate) struct Shape {
     pub(crate) patience: Duration,
 }
 
+/// In which way a follower is told what to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All grains of the type.
+    ByType,
+    /// All grains.
+    All,
+    /// Each by its name.
+    ByName,
+    /// Some by name, then those of the type, then all.
+    Widened,
+    /// All, then those of the type once more, then each by its name.
+    Narrowed,
+}
+
 impl Shape {
     pub(crate) fn of(seed: u64) -> Self {
         let rng = &mut Rng::stream(seed, "shape", 0);
@@ -83,7 +98,13 @@ impl Shape {
                 rng.millis(100, 600)
             },
             hints: rng.chance(700),
-            by_filter: rng.chance(700),
+            way: match rng.below(10) {
+                0..=3 => Way::ByType,
+                4 | 5 => Way::All,
+                6 | 7 => Way::ByName,
+                8 => Way::Widened,
+                _ => Way::Narrowed,
+            },
             cache: rng.chance(300),
             chaos: rng.millis(3_000, 12_000),
             faults: rng.between(0, 120),
