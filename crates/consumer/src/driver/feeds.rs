@@ -393,12 +393,14 @@ impl Driver {
             },
         );
         if confirms {
+            let age = changes.age;
             #[cfg(gleaner_plant)]
-            if gleaner_core::plant::Plant::AgeOfTheCacheForgotten.is_planted() {
-                feed.confirmed.raise(t0);
-                return;
-            }
-            let t0 = t0.minus(changes.age);
+            let age = if gleaner_core::plant::Plant::AgeOfTheCacheForgotten.is_planted() {
+                Duration::ZERO
+            } else {
+                age
+            };
+            let t0 = t0.minus(age);
             feed.confirmed.raise(t0);
             feed.told_all = Some(t0);
             self.shared.confirmed();
