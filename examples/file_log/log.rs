@@ -1,6 +1,6 @@
 //! [`FileLog`]: a replication log in one plain file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::Bound;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gleaner::append::check_batch;
+use gleaner::append::{by_grain, check_batch};
 use gleaner::{
     Appended, Budget, Claim, Cursor, Entry, Error, Filter, GrainId, Head, HeadPage, Identity,
     Limits, LogId, Page, ReplicationLog, Result, Truncation,
@@ -242,20 +242,6 @@ impl<D: Disk> ReplicationLog for FileLog<D> {
     fn confirms(&self) -> bool {
         true
     }
-}
-
-/// A batch's entries by grain, in the order of each grain's first.
-fn by_grain(entries: &[Entry]) -> Vec<(&GrainId, Vec<&Entry>)> {
-    let mut groups: Vec<(&GrainId, Vec<&Entry>)> = Vec::new();
-    let mut places = HashMap::new();
-    for entry in entries {
-        let place = *places.entry(entry.grain()).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some((_, group)) => group.push(entry),
-            None => groups.push((entry.grain(), vec![entry])),
-        }
-    }
-    groups
 }
 
 /// Sixteen bytes that need only differ: from the seeds of std's hash maps.

@@ -1,6 +1,10 @@
 //! [`judge`]: clause L2 as one pure function, for every log that decides on the client's side.
 
-use crate::{Cursor, Entry, Error, ErrorKind, Fence, Head, Kind, Limits, Result, Sequence};
+use std::collections::HashMap;
+
+use crate::{
+    Cursor, Entry, Error, ErrorKind, Fence, GrainId, Head, Kind, Limits, Result, Sequence,
+};
 
 /// How far a `FullState` or `Tombstone` may leap over coalesced numbers: 2^32. A writer that is off
 /// by more is broken, and one bad number must not use up the grain's range.
@@ -170,6 +174,21 @@ pub fn judge_claim(
         }
         _ => Ok(wanted),
     }
+}
+
+/// A batch by grain, each grain's entries in their order, the grains in the order of their first
+/// entries: how it is answered (L3).
+pub fn by_grain(entries: &[Entry]) -> Vec<(&GrainId, Vec<&Entry>)> {
+    let mut groups: Vec<(&GrainId, Vec<&Entry>)> = Vec::new();
+    let mut places: HashMap<&GrainId, usize> = HashMap::new();
+    for entry in entries {
+        let place = *places.entry(entry.grain()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, group)) => group.push(entry),
+            None => groups.push((entry.grain(), vec![entry])),
+        }
+    }
+    groups
 }
 
 /// Where a retried batch resumes (L3): how many of one grain's entries, in order, the log already

@@ -5,7 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::fold::{Fold, fold_caught, newest_schema_caught};
-use crate::{Cursor, Digest, Entry, Kind, LogId, Schema, Stop, StopReason, UnixMillis};
+use crate::{
+    Advance, Cursor, Digest, Entry, Expected, Kind, LogId, Rebase, Schema, Stop, StopReason,
+    UnixMillis,
+};
 
 /// Counts the times a replica was set back ([`rebase`](crate::ReplicaStore::rebase),
 /// [`remove`](crate::ReplicaStore::remove)): an apply that was on its way carries the former one and
@@ -126,6 +129,42 @@ pub struct Advanced {
     pub applied: usize,
     /// Why the rest was not applied.
     pub stop: Option<Stop>,
+}
+
+/// Why a run is not to be applied whatever its entries are (S8, S9); none if it may be. `bound` is the
+/// log that the store belongs to, `mark` where the replica stands.
+pub fn refuse_apply(
+    mark: &Mark,
+    bound: Option<&LogId>,
+    log: &LogId,
+    run: &Advance,
+) -> Option<StopReason> {
+    if bound != Some(log) || mark.log.as_ref().is_some_and(|owner| owner != log) {
+        Some(StopReason::ForeignLog)
+    } else if mark.generation != run.generation {
+        Some(StopReason::Moved)
+    } else {
+        None
+    }
+}
+
+/// Why a run is not to take a replica's place whatever its entries lead to (S8, S9); none if it may.
+pub fn refuse_rebase(
+    mark: &Mark,
+    bound: Option<&LogId>,
+    log: &LogId,
+    rebase: &Rebase,
+) -> Option<StopReason> {
+    let first = rebase.entries.first();
+    if bound != Some(log) {
+        Some(StopReason::ForeignLog)
+    } else if Expected::from(mark) != rebase.expected {
+        Some(StopReason::Moved)
+    } else if !first.is_some_and(|first| first.kind().is_base()) {
+        Some(StopReason::NoBase)
+    } else {
+        None
+    }
 }
 
 /// Applies a run of entries to a replica: clauses S1, S2, S3, S6 and S7 as one pure function, for

@@ -59,6 +59,19 @@ pub struct Outcome {
     pub stop: Option<Stop>,
 }
 
+impl Outcome {
+    /// Of a run of which nothing was applied: stopped at its first entry, or where the replica stands
+    /// if it has none.
+    pub fn unmoved(mark: Mark, entries: &[Entry], why: StopReason) -> Self {
+        let at = entries.first().map_or(mark.cursor, Entry::cursor);
+        Self {
+            mark,
+            applied: 0,
+            stop: Some(Stop { at, why }),
+        }
+    }
+}
+
 /// Where and why a run stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {

@@ -1,13 +1,13 @@
 //! [`MemoryLog`]: a replication log behind one lock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gleaner_core::append::check_batch;
+use gleaner_core::append::{by_grain, check_batch};
 use gleaner_core::{
     Appended, Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Filter, GrainId, Head,
     HeadPage, Identity, Limits, LogId, Page, ReplicationLog, Result, Run, Truncation,
@@ -339,20 +339,6 @@ impl State {
     pub(crate) fn head(&self, grain: &GrainId) -> Option<Head> {
         self.grains.get(grain).and_then(History::head)
     }
-}
-
-/// A batch's entries by grain, in the order of each grain's first.
-fn by_grain(entries: &[Entry]) -> Vec<(&GrainId, Vec<&Entry>)> {
-    let mut groups: Vec<(&GrainId, Vec<&Entry>)> = Vec::new();
-    let mut at: HashMap<&GrainId, usize> = HashMap::new();
-    for entry in entries {
-        let index = *at.entry(entry.grain()).or_insert(groups.len());
-        match groups.get_mut(index) {
-            Some((_, group)) => group.push(entry),
-            None => groups.push((entry.grain(), vec![entry])),
-        }
-    }
-    groups
 }
 
 /// The least id there can be of a type; none if no id can have it.

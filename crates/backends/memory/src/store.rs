@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use gleaner_core::replica::{Advanced, Rules, Under, advance};
+use gleaner_core::replica::{Advanced, Rules, Under, advance, refuse_apply, refuse_rebase};
 use gleaner_core::{
-    Advance, Binding, Entry, Expected, Filter, Fold, Generation, GrainId, Limits, LogId, Mark,
-    Outcome, Rebase, Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result, Stop, StopReason,
+    Advance, Binding, Expected, Filter, Fold, Generation, GrainId, Limits, LogId, Mark, Outcome,
+    Rebase, Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result,
 };
 use parking_lot::RwLock;
 
@@ -79,7 +79,7 @@ impl MemoryReplicaStore {
         }
     }
 
-    fn apply_one(&self, log: &LogId, bound: bool, run: &Advance) -> Outcome {
+    fn apply_one(&self, log: &LogId, bound: Option<&LogId>, run: &Advance) -> Outcome {
         let slot = self.shared.slots.place(&run.grain);
         let outcome = {
             let writing = slot.write();
@@ -87,10 +87,8 @@ impl MemoryReplicaStore {
             let mark = self.shared.mark(current.as_deref());
             #[cfg(gleaner_plant)]
             let run = &planted_run(run, &mark);
-            if !bound || mark.log.as_ref().is_some_and(|owner| owner != log) {
-                stopped(mark, &run.entries, StopReason::ForeignLog)
-            } else if mark.generation != run.generation {
-                stopped(mark, &run.entries, StopReason::Moved)
+            if let Some(why) = refuse_apply(&mark, bound, log, run) {
+                Outcome::unmoved(mark, &run.entries, why)
             } else {
                 let under = Under {
                     log,
@@ -119,18 +117,14 @@ impl MemoryReplicaStore {
         outcome
     }
 
-    fn rebase_one(&self, log: &LogId, bound: bool, rebase: &Rebase) -> Outcome {
+    fn rebase_one(&self, log: &LogId, bound: Option<&LogId>, rebase: &Rebase) -> Outcome {
         let entries = &rebase.entries;
         let slot = self.shared.slots.place(&rebase.grain);
         let outcome = {
             let writing = slot.write();
             let mark = self.shared.mark(writing.current().as_deref());
-            if !bound {
-                stopped(mark, entries, StopReason::ForeignLog)
-            } else if Expected::from(&mark) != rebase.expected {
-                stopped(mark, entries, StopReason::Moved)
-            } else if !entries.first().is_some_and(|first| first.kind().is_base()) {
-                stopped(mark, entries, StopReason::NoBase)
+            if let Some(why) = refuse_rebase(&mark, bound, log, rebase) {
+                Outcome::unmoved(mark, entries, why)
             } else {
                 let under = Under {
                     log,
@@ -204,10 +198,6 @@ impl Shared {
         self.slots.give_back(grain, slot);
         removed
     }
-
-    fn is_bound_to(bound: Option<&LogId>, log: &LogId) -> bool {
-        bound.is_some_and(|bound| bound == log)
-    }
 }
 
 #[cfg(gleaner_plant)]
@@ -229,16 +219,6 @@ fn planted(mut replica: Replica) -> Option<Replica> {
         replica.state = replica.state.map(|state| state.slice(..state.len() / 2));
     }
     Some(replica)
-}
-
-/// A run of which nothing was applied. `at` is its first entry, or the replica's cursor if it has none.
-fn stopped(mark: Mark, entries: &[Entry], why: StopReason) -> Outcome {
-    let at = entries.first().map_or(mark.cursor, Entry::cursor);
-    Outcome {
-        mark,
-        applied: 0,
-        stop: Some(Stop { at, why }),
-    }
 }
 
 impl Default for MemoryReplicaStore {
@@ -274,17 +254,15 @@ impl ReplicaStore for MemoryReplicaStore {
 
     async fn apply(&self, log: &LogId, runs: Vec<Advance>) -> Result<Vec<Outcome>> {
         let bound = self.shared.bound.read();
-        let ours = Shared::is_bound_to(bound.as_ref(), log);
         Ok(runs
             .iter()
-            .map(|run| self.apply_one(log, ours, run))
+            .map(|run| self.apply_one(log, bound.as_ref(), run))
             .collect())
     }
 
     async fn rebase(&self, log: &LogId, rebase: Rebase) -> Result<Outcome> {
         let bound = self.shared.bound.read();
-        let ours = Shared::is_bound_to(bound.as_ref(), log);
-        Ok(self.rebase_one(log, ours, &rebase))
+        Ok(self.rebase_one(log, bound.as_ref(), &rebase))
     }
 
     async fn remove(&self, grain: &GrainId, expected: Expected) -> Result<bool> {

@@ -3,10 +3,9 @@
 //! The decisions are core's; head and fence are read in the same transaction, since other processes
 //! write the same file.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use gleaner_core::append::{Verdict, judge, judge_claim, landed};
+use gleaner_core::append::{Verdict, by_grain, judge, judge_claim, landed};
 use gleaner_core::{
     Appended, Claim, Cursor, Entry, Error, Fence, GrainId, Head, Identity, Kind, Limits, Truncation,
 };
@@ -78,16 +77,7 @@ pub(crate) fn append(
     if let [entry] = entries {
         return Ok(vec![append_grain(session, conn, entry.grain(), &[entry])?]);
     }
-    let mut places: HashMap<&GrainId, usize> = HashMap::new();
-    let mut grains: Vec<(&GrainId, Vec<&Entry>)> = Vec::new();
-    for entry in entries {
-        let place = *places.entry(entry.grain()).or_insert(grains.len());
-        match grains.get_mut(place) {
-            Some((_, run)) => run.push(entry),
-            None => grains.push((entry.grain(), vec![entry])),
-        }
-    }
-    grains
+    by_grain(entries)
         .iter()
         .map(|(grain, run)| append_grain(session, conn, grain, run))
         .collect()

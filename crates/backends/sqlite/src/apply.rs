@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use gleaner_core::replica::{Advanced, Rules, Under, advance};
+use gleaner_core::replica::{Advanced, Rules, Under, advance, refuse_apply, refuse_rebase};
 use gleaner_core::{
     Advance, Binding, Entry, Expected, Fold, Generation, GrainId, Kind, LogId, Mark, Outcome,
-    Rebase, Replica, Stop, StopReason,
+    Rebase, Replica,
 };
 use rusqlite::Connection;
 
@@ -149,16 +149,9 @@ impl StoreSession {
         let (grain, entries) = (&run.grain, &run.entries);
         let row = self.find(conn, grain)?;
         let mark = self.mark(row.as_ref());
-        let foreign =
-            self.bound.as_ref() != Some(log) || mark.log.as_ref().is_some_and(|owner| owner != log);
-        if foreign || mark.generation != run.generation {
+        if let Some(why) = refuse_apply(&mark, self.bound.as_ref(), log, run) {
             self.make_resident(conn, grain, row.as_ref())?;
-            let why = if foreign {
-                StopReason::ForeignLog
-            } else {
-                StopReason::Moved
-            };
-            return Ok(stopped(mark, entries, why));
+            return Ok(Outcome::unmoved(mark, entries, why));
         }
         let current = match &row {
             Some(row) => Some(self.current(conn, grain, row, entries)?),
@@ -226,18 +219,9 @@ impl StoreSession {
         let (grain, entries) = (&rebase.grain, &rebase.entries);
         let row = self.find(conn, grain)?;
         let mark = self.mark(row.as_ref());
-        let refusal = if self.bound.as_ref() != Some(log) {
-            Some(StopReason::ForeignLog)
-        } else if Expected::from(&mark) != rebase.expected {
-            Some(StopReason::Moved)
-        } else if !entries.first().is_some_and(|first| first.kind().is_base()) {
-            Some(StopReason::NoBase)
-        } else {
-            None
-        };
-        if let Some(why) = refusal {
+        if let Some(why) = refuse_rebase(&mark, self.bound.as_ref(), log, rebase) {
             self.make_resident(conn, grain, row.as_ref())?;
-            return Ok(stopped(mark, entries, why));
+            return Ok(Outcome::unmoved(mark, entries, why));
         }
         let fold = self.fold.clone();
         let under = Under {
@@ -299,16 +283,5 @@ impl StoreSession {
         let row = self.find(conn, grain)?;
         self.make_resident(conn, grain, row.as_ref())?;
         Ok(self.mark(row.as_ref()))
-    }
-}
-
-/// A run of which nothing was applied. `at` is its first entry, or the replica's cursor if it has
-/// none.
-fn stopped(mark: Mark, entries: &[Entry], why: StopReason) -> Outcome {
-    let at = entries.first().map_or(mark.cursor, Entry::cursor);
-    Outcome {
-        mark,
-        applied: 0,
-        stop: Some(Stop { at, why }),
     }
 }

@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use gleaner_core::{Cursor, Draft, FoldError, Writer};
+use gleaner_core::{Cursor, Draft, Entry, FoldError, StopReason, Writer};
 
 use super::*;
 
