@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use gleaner_core::{Bincode, Codec, GrainId, Raw, Replica, ReplicaCell, ReplicaStore};
+use gleaner_core::{Bincode, Codec, Error, GrainId, Raw, Replica, ReplicaCell, ReplicaStore};
 use tokio::time::Instant;
 
 use crate::cell::GrainCell;
@@ -94,12 +94,27 @@ impl<T, C: Codec<T>> Reader<T, C> {
         // Subscribed before the first look, so that nothing falls between a look and the wait for it.
         let mut watch = GrainWatch::new(self.shared.clone(), grain.clone());
         let mut confirmations = self.shared.confirmations();
+        let patience = options.patience();
         loop {
-            let refused = match self.look(grain, options).await {
-                Err(refused) if refused.may_pass() && !options.patience().is_zero() => refused,
+            let look = self.look(grain, options);
+            let looked = if patience.is_zero() {
+                look.await
+            } else {
+                let left = patience.saturating_sub(began.elapsed());
+                // A store that does not answer is no reason to wait longer.
+                tokio::time::timeout(left, look).await.unwrap_or_else(|_| {
+                    let hung = Error::unknown("follower", "the store did not answer in time");
+                    Err(ReadError::Deadline {
+                        waited: patience,
+                        last: Box::new(ReadError::Store(hung)),
+                    })
+                })
+            };
+            let refused = match looked {
+                Err(refused) if refused.may_pass() && !patience.is_zero() => refused,
                 answer => return answer,
             };
-            let left = options.patience().saturating_sub(began.elapsed());
+            let left = patience.saturating_sub(began.elapsed());
             let changed = async {
                 tokio::select! {
                     biased;
@@ -109,7 +124,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
             };
             if !tokio::time::timeout(left, changed).await.unwrap_or(false) {
                 return Err(ReadError::Deadline {
-                    waited: options.patience(),
+                    waited: patience,
                     last: Box::new(refused),
                 });
             }

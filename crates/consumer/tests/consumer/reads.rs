@@ -260,6 +260,30 @@ async fn a_store_elsewhere_is_read_by_get_when() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_does_not_lengthen_a_wait() {
+    let mut rig = Rig::new();
+    let mut store = RigStore::new(std::sync::Arc::new(
+        gleaner_memory::MemoryReplicaStore::new(),
+    ));
+    store.resident = false;
+    rig.store = std::sync::Arc::new(store);
+    let id = grain("a");
+    rig.full(&id, 1, "one").await;
+    let follower = rig.following(&id).await;
+    rig.store.get.hold();
+    let began = tokio::time::Instant::now();
+    let refused = follower.raw_reader().get_when(&id, ANY.wait(secs(2))).await;
+    assert_eq!(began.elapsed(), secs(2));
+    assert!(
+        matches!(&refused, Err(ReadError::Deadline { last, .. }) if matches!(**last, ReadError::Store(_))),
+        "{refused:?}"
+    );
+    rig.store.get.release();
+    let seen = follower.raw_reader().get_when(&id, ANY.wait(secs(2))).await;
+    assert_eq!(&seen.unwrap().state[..], b"one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_outlive_their_follower_and_only_grow_older() {
     let rig = Rig::new();
     let id = grain("a");

@@ -17,6 +17,8 @@ pub(crate) struct RigStore {
     pub(crate) apply: Gate,
     pub(crate) rebase: Gate,
     pub(crate) load: Gate,
+    /// Before a replica that is not resident is read.
+    pub(crate) get: Gate,
     /// The next so many applies take effect and then answer an error.
     lost_answers: AtomicUsize,
     pub(crate) runs: AtomicUsize,
@@ -33,6 +35,7 @@ impl RigStore {
             apply: Gate::new(),
             rebase: Gate::new(),
             load: Gate::new(),
+            get: Gate::new(),
             lost_answers: AtomicUsize::new(0),
             runs: AtomicUsize::new(0),
             applied: AtomicUsize::new(0),
@@ -85,6 +88,7 @@ impl ReplicaStore for RigStore {
     }
 
     async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+        self.get.pass().await;
         self.inner.get(grain).await
     }
 
