@@ -28,6 +28,13 @@ fn worlds_keep_their_promises() {
     }
 }
 
+/// A seek that was answered with an error landed after its grain was unfollowed and followed again.
+#[test]
+fn a_doubt_outlives_an_unfollow() {
+    let violation = run(18_103, &Mask::All, false).violation;
+    assert!(violation.is_none(), "{violation:?}");
+}
+
 #[test]
 fn a_seed_gives_the_same_world_to_the_byte() {
     for seed in [3, 12, 40] {

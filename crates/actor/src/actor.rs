@@ -83,6 +83,20 @@ impl GrainActor {
         }
     }
 
+    /// Takes over what a former actor of this grain did not learn: a change that the store failed to
+    /// answer may still land after the grain was unfollowed and is followed again.
+    #[must_use]
+    pub fn after(mut self, former: &Self) -> Self {
+        self.doubt = former.doubt;
+        self.generation = former.generation;
+        self
+    }
+
+    /// Whether a change that the store failed to answer may still land.
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.looks() > 0
+    }
+
     /// How the replica stands.
     pub fn health(&self) -> Health {
         if self.paused {

@@ -50,8 +50,9 @@ pub fn run_after(cursor: Cursor, head: &Head) -> Option<Cursor> {
     }
 }
 
-/// How often a grain is looked at again when it is truncated or re-based under the read.
-const ATTEMPTS: usize = 8;
+/// How often a grain is looked at again when it is truncated or re-based under the read. Each time takes
+/// another truncation that falls between two calls: so many in a row are a log that is not read but raced.
+const ATTEMPTS: usize = 100;
 
 /// `catch_up` from `heads` and `read_from` alone.
 pub(crate) async fn provided<L: ReplicationLog + ?Sized>(

@@ -76,9 +76,14 @@ impl Driver {
         let covered = confirmed.is_some();
         let cell = Arc::new(GrainCell::new(confirmed));
         let (policy, seed) = (self.policy.clone(), self.settings.seed);
+        let former = self.doubtful.remove(&grain);
         let number = self.slots.insert(|number| {
             let jitter = Jitter::new(seed.wrapping_add(number.wrapping_mul(0x85eb_ca6b)));
             let actor = GrainActor::new(policy, jitter, covered);
+            let actor = match &former {
+                Some(former) => actor.after(former),
+                None => actor,
+            };
             let mut slot = Slot {
                 grain: grain.clone(),
                 actor,
@@ -297,6 +302,9 @@ impl Driver {
             self.shared.unregister(&slot.grain);
         }
         let extra = slot.extra.take().unwrap_or_default();
+        if slot.actor.is_in_doubt() {
+            self.doubtful.insert(slot.grain.clone(), slot.actor);
+        }
         if let Some(asker) = extra.decide {
             let _ = asker.send(Err(ControlError::NotFollowed));
         }

@@ -19,7 +19,7 @@ mod slots;
 mod timers;
 mod waiters;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use gleaner_actor::{Event, Moment, Policy, Reply};
+use gleaner_actor::{Event, GrainActor, Moment, Policy, Reply};
 use gleaner_core::{Filter, GrainId, LogId, ReplicaStore, ReplicationLog};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -117,6 +117,8 @@ pub(crate) struct Driver {
     bound: Option<LogId>,
     /// Unfollowed by name: a filter does not bring them back.
     excluded: HashSet<GrainId>,
+    /// Unfollowed while a change might still land: what their next actors must know.
+    doubtful: HashMap<GrainId, GrainActor>,
     waiters: Waiters,
     reach: Reach,
     closing: Vec<oneshot::Sender<()>>,
@@ -147,6 +149,7 @@ impl Driver {
             ops: FuturesUnordered::new(),
             bound: None,
             excluded: HashSet::new(),
+            doubtful: HashMap::new(),
             waiters: Waiters::default(),
             reach: Reach::default(),
             closing: Vec::new(),
