@@ -35,6 +35,20 @@ fn a_doubt_outlives_an_unfollow() {
     assert!(violation.is_none(), "{violation:?}");
 }
 
+/// A seek that was answered with an error landed while listings named its grain again and again.
+#[test]
+fn names_do_not_put_off_the_look_that_ends_a_doubt() {
+    let violation = run(2_095_329, &Mask::All, false).violation;
+    assert!(violation.is_none(), "{violation:?}");
+}
+
+/// A doubt began before its grain was unfollowed, and long after it was followed again it was not over.
+#[test]
+fn a_doubt_ends_while_nobody_follows() {
+    let violation = run(2_060_379, &Mask::All, false).violation;
+    assert!(violation.is_none(), "{violation:?}");
+}
+
 #[test]
 fn a_seed_gives_the_same_world_to_the_byte() {
     for seed in [3, 12, 40] {

@@ -3,6 +3,7 @@
 mod answers;
 mod commands;
 mod doubt;
+mod rare;
 mod state;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use gleaner_core::{Cursor, Digest, Generation, Head};
 
 use self::doubt::Doubt;
+use self::rare::{NOTHING, Rare};
 use self::state::{Again, Command, State, Then, Why};
 use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Step};
 
@@ -24,7 +26,8 @@ use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply
 /// in a row double the wait until the replica moves or the log says how it stands, so that nothing
 /// that goes on failing, in log or store, is tried in a hot loop.
 ///
-/// 80 bytes and no heap of its own but for a command that waits, so that a million are no burden.
+/// 64 bytes, and no heap of its own while nothing is wrong and nothing asked, so that a million are no
+/// burden.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -35,9 +38,7 @@ pub struct GrainActor {
     cursor: Cursor,
     digest: Digest,
     generation: Generation,
-    /// The entry that cannot be applied; `ZERO` for none.
-    bad: Cursor,
-    command: Option<Box<Command>>,
+    rare: Option<Box<Rare>>,
     jitter: Jitter,
     state: State,
     standing: Health,
@@ -50,10 +51,6 @@ pub struct GrainActor {
     again: Again,
     /// What is known of the log came into doubt under the operation in flight: load after it.
     reload: bool,
-    /// What the store failed to answer may still land.
-    doubt: Doubt,
-    /// The quarantined entry is given up.
-    skipped: bool,
     paused: bool,
     stopping: bool,
 }
@@ -66,8 +63,7 @@ impl GrainActor {
             cursor: Cursor::ZERO,
             digest: Digest::ZERO,
             generation: Generation::default(),
-            bad: Cursor::ZERO,
-            command: None,
+            rare: None,
             jitter,
             state: State::New,
             standing: Health::Bootstrapping,
@@ -76,8 +72,6 @@ impl GrainActor {
             foreign: false,
             again: Again::No,
             reload: false,
-            doubt: Doubt::default(),
-            skipped: false,
             paused: false,
             stopping: false,
         }
@@ -87,14 +81,21 @@ impl GrainActor {
     /// answer may still land after the grain was unfollowed and is followed again.
     #[must_use]
     pub fn after(mut self, former: &Self) -> Self {
-        self.doubt = former.doubt;
+        if let Some(doubt) = former.rare().doubt {
+            self.rare_mut().doubt = Some(doubt);
+        }
         self.generation = former.generation;
         self
     }
 
     /// Whether a change that the store failed to answer may still land.
     pub fn is_in_doubt(&self) -> bool {
-        self.doubt.looks() > 0
+        self.rare().doubt.is_some()
+    }
+
+    /// Whether a change that may still land can set the replica back.
+    fn may_be_set_back(&self) -> bool {
+        self.rare().doubt.is_some_and(|doubt| doubt.backwards)
     }
 
     /// How the replica stands.
@@ -112,7 +113,7 @@ impl GrainActor {
         self.state == State::Resting
             && self.standing == Health::Live
             && !self.foreign
-            && !self.doubt.is_backwards()
+            && !self.may_be_set_back()
     }
 
     /// Whether an operation is in flight for it.
@@ -127,7 +128,7 @@ impl GrainActor {
 
     /// The entry that is quarantined, if one is.
     pub fn quarantined(&self) -> Option<Cursor> {
-        (self.standing == Health::Quarantined).then_some(self.bad)
+        (self.standing == Health::Quarantined).then_some(self.rare().bad)
     }
 
     /// What `event` leads to at `now`.
@@ -138,7 +139,7 @@ impl GrainActor {
                 self.loaded(now, *place, listed.as_ref())
             }
             Event::LoadFailed if self.state == State::Loading => self.back_off(now, Then::Load),
-            Event::Timer => self.timer(),
+            Event::Timer => self.timer(now),
             Event::Named(head) => self.named(head),
             Event::Doubted => self.doubted(),
             Event::CaughtUp(answer) => match self.state {
@@ -160,19 +161,19 @@ impl GrainActor {
             },
             Event::ApplyFailed => match self.state {
                 State::Applying { .. } => {
-                    self.doubt.begin(false);
+                    self.begin_doubt(now, false);
                     self.back_off(now, Then::Load)
                 }
                 State::Rebasing(_) => {
-                    self.doubt.begin(true);
+                    self.begin_doubt(now, true);
                     self.back_off(now, Then::Load)
                 }
                 _ => Step::of(Action::Nothing),
             },
             Event::Pause => self.pause(),
             Event::Resume => self.resume(),
-            Event::PollNow => self.poll_now(),
-            Event::Skip { expected } => self.skip(*expected),
+            Event::PollNow => self.poll_now(now),
+            Event::Skip { expected } => self.skip(now, *expected),
             Event::Seek { expected, to } => self.told(Command::Seek {
                 expected: *expected,
                 to: *to,
@@ -187,9 +188,10 @@ impl GrainActor {
 
     // Hints.
 
-    fn timer(&mut self) -> Step {
+    fn timer(&mut self, now: Moment) -> Step {
+        let look = self.rare().doubt.is_some_and(|doubt| doubt.due <= now);
         match self.state {
-            State::Resting | State::Quarantined if self.doubt.looks() > 0 => self.load(),
+            State::Resting | State::Quarantined if look => self.load(),
             State::Resting | State::Quarantined | State::BackingOff(Then::Poll) => self.poll(),
             State::BackingOff(Then::Load) => self.load(),
             _ => Step::of(Action::Nothing),
@@ -203,7 +205,7 @@ impl GrainActor {
             && !self.equals(head)
         {
             self.standing = Health::Quarantined;
-            self.bad = head.cursor;
+            self.rare_mut().bad = head.cursor;
             self.state = State::Quarantined;
             return Step::of(Action::Wait { until: None });
         }
@@ -213,8 +215,10 @@ impl GrainActor {
             }
             State::Resting => self.poll(),
             // Healed by the next base above the bad entry, and then at once.
-            State::Quarantined if head.base > self.bad => self.poll(),
-            _ if self.bad != Cursor::ZERO && head.base > self.bad => self.note(Again::Retry),
+            State::Quarantined if head.base > self.rare().bad => self.poll(),
+            _ if self.rare().bad != Cursor::ZERO && head.base > self.rare().bad => {
+                self.note(Again::Retry)
+            }
             _ => self.note(Again::Look),
         }
     }
@@ -234,11 +238,11 @@ impl GrainActor {
         }
     }
 
-    fn poll_now(&mut self) -> Step {
+    fn poll_now(&mut self, now: Moment) -> Step {
         match self.state {
             State::Resting | State::Quarantined | State::BackingOff(_) => {
                 self.failures = 0;
-                self.timer()
+                self.timer(now)
             }
             _ => self.note(Again::Retry),
         }
@@ -265,19 +269,19 @@ impl GrainActor {
     }
 
     fn settle(&mut self, now: Moment, health: Health, confirms: bool) -> Step {
-        let confirms = confirms && !self.doubt.is_backwards();
+        let confirms = confirms && !self.may_be_set_back();
         self.standing = health;
         if health != Health::Quarantined {
             self.failures = 0;
         }
         if health == Health::Live {
-            self.bad = Cursor::ZERO;
-            self.skipped = false;
+            self.clear_bad();
         }
         if let Some(step) = self.told_meanwhile() {
             return Step { confirms, ..step };
         }
-        if self.reload {
+        let look = self.rare().doubt.map(|doubt| doubt.due);
+        if self.reload || look.is_some_and(|due| due <= now) {
             return Step {
                 confirms,
                 ..self.load()
@@ -298,17 +302,12 @@ impl GrainActor {
             State::Resting
         };
         // A feed names what moves; without one, and for a bad entry that is given up, look every
-        // interval. What may still land is named by nobody: look for it, ever more rarely.
-        let wait = if self.doubt.looks() > 0 {
-            Some(self.policy.backoff(self.doubt.looks(), &mut self.jitter))
-        } else if !self.fed || health == Health::Quarantined {
-            Some(self.policy.rest(&mut self.jitter))
-        } else {
-            None
-        };
+        // interval. What may still land is named by nobody: look for it too.
+        let poll = (!self.fed || health == Health::Quarantined)
+            .then(|| now.plus(self.policy.rest(&mut self.jitter)));
         Step {
             action: Action::Wait {
-                until: wait.map(|wait| now.plus(wait)),
+                until: poll.into_iter().chain(look).min(),
             },
             confirms,
             reply: None,
@@ -319,7 +318,7 @@ impl GrainActor {
         if self.state == State::Rereading(Why::Asked) {
             return self.end_command(Reply::Refused(Refusal::NotApplicable { at }));
         }
-        let unknown = self.bad == Cursor::ZERO;
+        let unknown = self.rare().bad == Cursor::ZERO;
         self.note_bad(at);
         self.standing = Health::Quarantined;
         self.failures = self.failures.saturating_add(1);
@@ -353,7 +352,7 @@ impl GrainActor {
         );
         let then = if self.reload { Then::Load } else { then };
         // Where the replica stands is in doubt: a command that compares has nothing to compare with.
-        let in_doubt = then == Then::Load && !self.stopping && self.command.take().is_some();
+        let in_doubt = then == Then::Load && !self.stopping && self.take_command().is_some();
         let reply = (asked || in_doubt).then_some(Reply::Failed);
         self.failures = self.failures.saturating_add(1);
         if let Some(step) = self.told_meanwhile() {
@@ -409,19 +408,67 @@ impl GrainActor {
 
     /// Remembers the entry that cannot be applied. What was given up is that entry and no other.
     fn note_bad(&mut self, at: Cursor) {
-        self.skipped &= self.bad == at;
-        self.bad = at;
+        let rare = self.rare_mut();
+        rare.skipped &= rare.bad == at;
+        rare.bad = at;
+    }
+
+    /// No entry is known to be bad any more.
+    fn clear_bad(&mut self) {
+        self.change_rare(|rare| {
+            rare.bad = Cursor::ZERO;
+            rare.skipped = false;
+        });
+    }
+
+    fn take_command(&mut self) -> Option<Command> {
+        self.change_rare(|rare| rare.command.take())
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Changes what is rare if there is any, and gives its room back if nothing is left of it.
+    fn change_rare<T: Default>(&mut self, change: impl FnOnce(&mut Rare) -> T) -> T {
+        let Some(rare) = &mut self.rare else {
+            return T::default();
+        };
+        let out = change(rare);
+        if **rare == NOTHING {
+            self.rare = None;
+        }
+        out
+    }
+
+    fn begin_doubt(&mut self, now: Moment, backwards: bool) {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::LateApplyNotLookedFor.is_planted() {
+            return;
+        }
+        let doubt = Doubt::begin(now, &self.policy, backwards, self.rare().doubt);
+        self.rare_mut().doubt = Some(doubt);
     }
 
     /// Takes what a load said.
-    fn take_loaded(&mut self, place: Place) {
-        self.doubt.look();
+    fn take_loaded(&mut self, now: Moment, place: Place) {
         self.take(place);
+        let (policy, mut jitter) = (Arc::clone(&self.policy), self.jitter);
+        self.change_rare(|rare| {
+            rare.doubt = rare
+                .doubt
+                .and_then(|doubt| doubt.look(now, &policy, &mut jitter));
+        });
+        self.jitter = jitter;
     }
 
     fn take(&mut self, place: Place) {
         if place.generation != self.generation {
-            self.doubt = Doubt::default();
+            self.change_rare(|rare| rare.doubt = None);
         }
         self.cursor = place.cursor;
         self.digest = place.digest;

@@ -70,14 +70,21 @@ impl Policy {
         jitter.vary(self.poll_interval, self.jitter)
     }
 
+    /// How long so many failures in a row last, jitter not counted.
+    pub(crate) fn span(&self, failures: u8) -> Duration {
+        (1..=failures).map(|failures| self.steady(failures)).sum()
+    }
+
     /// The wait after `failures` failures in a row (1 for the first).
     pub(crate) fn backoff(&self, failures: u8, jitter: &mut Jitter) -> Duration {
+        jitter.vary(self.steady(failures), self.jitter)
+    }
+
+    fn steady(&self, failures: u8) -> Duration {
         let doublings = u32::from(failures.saturating_sub(1)).min(20);
-        let wait = self
-            .backoff_min
+        self.backoff_min
             .saturating_mul(1 << doublings)
-            .min(self.backoff_max);
-        jitter.vary(wait, self.jitter)
+            .min(self.backoff_max)
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) const INTERVALS: u32 = 4;
 
 /// What else may be under way when the last fault has happened: a call that is slow or late (1.6 s
 /// and 80 ms), one that is given up (1.5 s) and repeated, a process that is held (5 s), a backoff
-/// (0.5 s).
-const SETTLE: Duration = Duration::from_secs(9);
+/// (0.5 s), a doubt whether a replica may yet be set back (5 s at that backoff).
+const SETTLE: Duration = Duration::from_secs(14);
 
 /// What follows a write, beside the intervals: a backoff that was begun before, and the reads
 /// and applies of a few grains.

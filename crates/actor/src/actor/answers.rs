@@ -18,7 +18,7 @@ enum Verdict {
 
 impl GrainActor {
     pub(super) fn loaded(&mut self, now: Moment, place: Place, listed: Option<&Head>) -> Step {
-        self.take_loaded(place);
+        self.take_loaded(now, place);
         let in_step = listed.is_some_and(|head| !self.foreign && self.equals(head));
         if in_step {
             return self.settle(now, Health::Live, true);
@@ -30,7 +30,7 @@ impl GrainActor {
         match self.judge(&answer) {
             Verdict::Stands(health) => self.settle(now, health, health == Health::Live),
             Verdict::Behind(head) => {
-                if self.skipped && head.base <= self.bad {
+                if self.rare().skipped && head.base <= self.rare().bad {
                     return self.settle(now, Health::Quarantined, false);
                 }
                 // The poll was the operation in flight; another does not begin if something was told.
@@ -125,8 +125,7 @@ impl GrainActor {
         match (done, why) {
             (Ok(()), Why::Misfit) => self.arrived(now, &result.answer, true),
             (Ok(()), Why::Asked) => {
-                self.bad = Cursor::ZERO;
-                self.skipped = false;
+                self.clear_bad();
                 if self.standing != Health::Live {
                     // What stood in the way is gone; the next answer says how it stands now.
                     self.standing = Health::Bootstrapping;
@@ -156,9 +155,8 @@ impl GrainActor {
 
     /// A run is applied whole.
     pub(super) fn arrived(&mut self, now: Moment, answer: &Answer, moved: bool) -> Step {
-        if moved && self.cursor >= self.bad {
-            self.bad = Cursor::ZERO;
-            self.skipped = false;
+        if moved && self.cursor >= self.rare().bad {
+            self.clear_bad();
             self.failures = 0;
         }
         if !answer.complete {

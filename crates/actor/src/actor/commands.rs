@@ -4,7 +4,7 @@ use gleaner_core::Cursor;
 
 use super::GrainActor;
 use super::state::{Command, State, Then, Why};
-use crate::{Action, Refusal, Reply, Step};
+use crate::{Action, Moment, Refusal, Reply, Step};
 
 impl GrainActor {
     pub(super) fn pause(&mut self) -> Step {
@@ -23,7 +23,7 @@ impl GrainActor {
         }
     }
 
-    pub(super) fn skip(&mut self, expected: Cursor) -> Step {
+    pub(super) fn skip(&mut self, now: Moment, expected: Cursor) -> Step {
         if self.is_ending() {
             return Step::refused(Refusal::Stopping);
         }
@@ -31,12 +31,12 @@ impl GrainActor {
             None => Reply::Refused(Refusal::NotQuarantined),
             Some(found) if found != expected => Reply::Refused(Refusal::Moved { found }),
             Some(_) => {
-                self.skipped = true;
+                self.rare_mut().skipped = true;
                 Reply::Done(self.cursor)
             }
         };
         let step = if reply == Reply::Done(self.cursor) {
-            self.poll_now()
+            self.poll_now(now)
         } else {
             Step::of(Action::Nothing)
         };
@@ -50,7 +50,7 @@ impl GrainActor {
         if self.is_ending() {
             return Step::refused(Refusal::Stopping);
         }
-        if self.command.is_some()
+        if self.rare().command.is_some()
             || matches!(
                 self.state,
                 State::Rereading(Why::Asked) | State::Rebasing(Why::Asked)
@@ -59,12 +59,12 @@ impl GrainActor {
             return Step::refused(Refusal::Busy);
         }
         if self.is_in_flight() || self.state == State::New {
-            self.command = Some(Box::new(command));
+            self.rare_mut().command = Some(command);
             return Step::of(Action::Nothing);
         }
         if matches!(self.state, State::Paused | State::BackingOff(Then::Load)) {
             // Where the replica stands may be in doubt: compare with what the store says.
-            self.command = Some(Box::new(command));
+            self.rare_mut().command = Some(command);
             return self.load();
         }
         self.perform(command)
@@ -107,8 +107,7 @@ impl GrainActor {
     pub(super) fn end(&mut self) -> Step {
         self.state = State::Stopped;
         let reply = self
-            .command
-            .take()
+            .take_command()
             .map(|_| Reply::Refused(Refusal::Stopping));
         Step {
             action: Action::Stopped,
@@ -122,8 +121,8 @@ impl GrainActor {
         if self.stopping {
             return Some(self.end());
         }
-        if let Some(command) = self.command.take() {
-            let step = self.perform(*command);
+        if let Some(command) = self.take_command() {
+            let step = self.perform(command);
             if step.reply.is_none() {
                 return Some(step);
             }

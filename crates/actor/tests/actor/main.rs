@@ -10,6 +10,6 @@ mod script;
 mod table;
 
 #[test]
-fn an_actor_fits_eighty_bytes() {
-    assert!(size_of::<gleaner_actor::GrainActor>() <= 80);
+fn an_actor_fits_a_cache_line() {
+    assert!(size_of::<gleaner_actor::GrainActor>() <= 64);
 }

@@ -162,11 +162,11 @@ proptest! {
             prop_assert!(world.busy_steps <= most_steps(&world), "hot loop after {what:?}");
         }
         // Nothing fails any more and nothing is written; a grain that rests without a timer has
-        // nothing to do.
+        // nothing to do. A doubt is looked at for two and a half minutes, of a poll a second at most.
         world.tell_from_outside(&Event::Resume);
         let mut waits = 0;
-        for _ in 0..400 {
-            let calm = world.actor.is_in_step() || (!world.actor.is_busy() && waits > 40);
+        for _ in 0..2000 {
+            let calm = world.actor.is_in_step() || (!world.actor.is_busy() && waits > 300);
             if calm || !world.has_something_to_do() {
                 break;
             }
