@@ -1,4 +1,12 @@
-//! What the measurements share: runs, and lines of `name=value`.
+//! Measurements: what the sanity figures share, and the comparison ([`versus`]).
+
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "measurements are quotients of counts and nanoseconds, far below 2^52"
+)]
+
+pub mod versus;
 
 use std::fmt::Display;
 

@@ -1,0 +1,204 @@
+//! The driver: builds Orlando's side, runs both in turn, prints what they measured.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use gleaner_measure::{BEGIN, Work, decimal};
+
+use super::metric::{better, comparable, median, ratio};
+use super::options::{Case, Options, Side};
+use super::plan::plan;
+use super::{Outcome, side};
+
+/// How long a side may take from the start of its clock; what takes longer is ended and counts so.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How long a side may take to fill its log. A side that takes longer has failed.
+const PREPARATION: Duration = Duration::from_secs(600);
+
+/// What the sides measured: by metric and side, a number a run.
+type Measured = BTreeMap<(String, Side), Vec<f64>>;
+
+pub(crate) fn run(options: &Options) -> Outcome<()> {
+    if cfg!(debug_assertions) {
+        return Err("figures of a debug build mean nothing: run with --release".into());
+    }
+    let works = plan(options)?;
+    let mut sides = vec![Side::Gleaner, Side::Orlando];
+    if options.case.is_ours_alone() {
+        sides = vec![Side::Gleaner];
+    }
+    sides.retain(|side| options.only.is_none_or(|only| only == *side));
+    let ours = std::env::current_exe()?;
+    let theirs = if sides.contains(&Side::Orlando) {
+        build_orlando(&ours)?
+    } else {
+        PathBuf::new()
+    };
+
+    for work in works {
+        eprintln!("versus: {}", work.to_args().join(" "));
+        let mut measured = Measured::new();
+        for run in 0..options.runs {
+            // In turn, and each first as often as the other.
+            let mut order = sides.clone();
+            if run % 2 == 1 {
+                order.reverse();
+            }
+            for side in order {
+                let folder = tempfile::tempdir()?;
+                let work = Work {
+                    folder: folder.path().to_owned(),
+                    ..work.clone()
+                };
+                let mut command = match side {
+                    Side::Gleaner => {
+                        let mut command = Command::new(&ours);
+                        command.arg(side::FLAG);
+                        command
+                    }
+                    Side::Orlando => Command::new(&theirs),
+                };
+                command.args(work.to_args());
+                for (metric, value) in measure(command, options.case, side)? {
+                    measured.entry((metric, side)).or_default().push(value);
+                }
+            }
+        }
+        print(options.case, &work, measured, options.runs)?;
+    }
+    Ok(())
+}
+
+/// Builds `benches/orlando`, with a protobuf compiler of its own for its dependency's build script.
+fn build_orlando(ours: &Path) -> Outcome<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("orlando/Cargo.toml");
+    // target/release/versus -> target/orlando
+    let target = ours
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("this program has no target folder")?;
+    let target = target.join("orlando");
+    let release = target.join("release");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    for package in ["versus-protoc", "gleaner-versus-orlando"] {
+        let built = Command::new(&cargo)
+            .args(["build", "--release", "--locked", "--package", package])
+            .arg("--manifest-path")
+            .arg(&manifest)
+            .arg("--target-dir")
+            .arg(&target)
+            .env("PROTOC", release.join("versus-protoc"))
+            .stdout(Stdio::null())
+            .status()?;
+        if !built.success() {
+            return Err(format!("{package} could not be built").into());
+        }
+    }
+    Ok(release.join("gleaner-versus-orlando"))
+}
+
+/// Runs one side once.
+fn measure(mut command: Command, case: Case, side: Side) -> Outcome<Vec<(String, f64)>> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().ok_or("a side has no output")?;
+    let (tell, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if tell.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let mut metrics = Vec::new();
+    let mut deadline = Instant::now() + PREPARATION;
+    let mut begun = false;
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) if line == BEGIN => {
+                begun = true;
+                deadline = Instant::now() + PATIENCE;
+            }
+            Ok(line) => {
+                let read = line
+                    .split_once('=')
+                    .and_then(|(name, value)| Some((name, value.parse::<f64>().ok()?)))
+                    .filter(|(_, value)| value.is_finite());
+                let (name, value) = read.ok_or(format!("{} said: {line}", side.name()))?;
+                metrics.push((name.to_owned(), value));
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                child.kill()?;
+                child.wait()?;
+                let after = if begun { PATIENCE } else { PREPARATION };
+                let what = format!(
+                    "{}: {} was not finished after {after:?}",
+                    case.name(),
+                    side.name()
+                );
+                // Only a case that is a time can count one that was cut off.
+                if begun && matches!(case, Case::Backlog | Case::Wide) {
+                    eprintln!("versus: {what}; it is counted as that");
+                    return Ok(vec![("seconds".to_owned(), PATIENCE.as_secs_f64())]);
+                }
+                return Err(what.into());
+            }
+        }
+    }
+    let status = child.wait()?;
+    if status.success() && !metrics.is_empty() {
+        return Ok(metrics);
+    }
+    Err(format!("{}: {} failed: {status}", case.name(), side.name()).into())
+}
+
+fn print(case: Case, work: &Work, mut measured: Measured, runs: u32) -> Outcome<()> {
+    let mut medians = BTreeMap::new();
+    for ((metric, side), values) in &mut measured {
+        values.sort_by(f64::total_cmp);
+        let (Some(middle), Some(least), Some(most)) =
+            (median(values), values.first(), values.last())
+        else {
+            continue;
+        };
+        let name = format!("{}.{metric}.{}", case.name(), side.name());
+        if values.len() != runs as usize {
+            eprintln!("versus: {name} is of {} of {runs} runs", values.len());
+        }
+        println!("{name}={}", decimal(middle));
+        println!("{name}.min={}", decimal(*least));
+        println!("{name}.max={}", decimal(*most));
+        medians.insert((metric.as_str(), *side), middle);
+    }
+    let both = |metric| {
+        let ours = medians.get(&(metric, Side::Gleaner))?;
+        Some((*ours, *medians.get(&(metric, Side::Orlando))?))
+    };
+    let compared = both("appends_per_second").is_none_or(|(ours, theirs)| {
+        let compared = comparable(ours, theirs);
+        if !compared {
+            eprintln!("versus: no ratio, the rates reached differ by more than 5 %");
+        }
+        compared
+    });
+    let mut metrics: Vec<&str> = medians.keys().map(|(metric, _)| *metric).collect();
+    metrics.dedup();
+    for metric in metrics
+        .into_iter()
+        .filter(|metric| compared && better(metric).is_some())
+    {
+        if let Some((ours, theirs)) = both(metric)
+            && let Some(ratio) = ratio(metric, work.grains, ours, theirs)
+        {
+            println!("{}.{metric}.ratio={}", case.name(), decimal(ratio));
+        }
+    }
+    Ok(())
+}
