@@ -13,7 +13,7 @@ use gleaner_core::{Cursor, Digest, Generation, Head};
 use self::doubt::Doubt;
 use self::rare::{NOTHING, Rare};
 use self::state::{Again, Command, State, Then, Why};
-use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Step};
+use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Rest, Step};
 
 /// The poll-and-apply actor of one grain.
 ///
@@ -75,6 +75,26 @@ impl GrainActor {
             paused: false,
             stopping: false,
         }
+    }
+
+    pub(crate) fn resting(policy: Arc<Policy>, jitter: Jitter, fed: bool, rest: Rest) -> Self {
+        Self {
+            cursor: rest.cursor(),
+            digest: rest.digest(),
+            state: State::Resting,
+            standing: Health::Live,
+            ..Self::new(policy, jitter, fed)
+        }
+    }
+
+    /// What is left to know of it if it rests in step and nothing else is the matter.
+    pub fn rest(&self) -> Option<Rest> {
+        let quiet = self.is_in_step()
+            && self.rare.is_none()
+            && self.generation == Generation::default()
+            && self.again == Again::No
+            && !(self.reload || self.paused || self.stopping);
+        quiet.then(|| Rest::new(self.cursor, self.digest))
     }
 
     /// Takes over what a former actor of this grain did not learn: a change that the store failed to

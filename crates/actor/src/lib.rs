@@ -22,6 +22,7 @@ mod feed_reader;
 mod health;
 mod moment;
 mod policy;
+mod rest;
 
 pub use action::{Action, Refusal, Reply, Step};
 pub use actor::GrainActor;
@@ -30,3 +31,4 @@ pub use feed_reader::{FeedAction, FeedEvent, FeedReader};
 pub use health::Health;
 pub use moment::Moment;
 pub use policy::{Jitter, Policy};
+pub use rest::Rest;

@@ -1,12 +1,11 @@
 //! [`GrainCell`]: what the driver tells readers of one grain, without a lock.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use gleaner_actor::{Health, Moment};
 
 use crate::Reading;
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64};
+use crate::sync::{AtomicU32, AtomicU64};
 
 /// The moment T0 up to which something was confirmed; written by the driver alone.
 ///
@@ -63,21 +62,34 @@ impl Confirmed {
 /// T0 first, then pending, then the state (C5). So a reader that sees a T0 sees every mark that came
 /// before it, and then a state at least as new. A replica that is set back is the one exception: what
 /// was confirmed is revoked before, and the reader looks for that last ([`Self::still`]).
+///
+/// A cell is a place: when its grain is unfollowed, another may get it. Each that does is another
+/// tenant, and the number of the tenant is in the word that a reader loads last. What was confirmed
+/// for a later tenant was released after that tenant's number, so a reader that saw it sees the number
+/// too, and knows that it is not its grain's.
+///
+/// 32 bytes: there are a million.
 #[derive(Debug)]
 pub(crate) struct GrainCell {
-    /// Health in the low bits, [`PENDING`] and [`GONE`] above.
-    flags: AtomicU8,
+    /// Health, [`PENDING`] and [`GONE`]; the feed; the tenant.
+    flags: AtomicU64,
     /// How often what had been confirmed was taken back.
     revoked: AtomicU32,
     /// Confirmed by the grain's own `catch_up`.
     own: Confirmed,
-    /// Confirmed by the feed that covers the grain, if one does.
-    feed: Option<Arc<Confirmed>>,
 }
 
-const PENDING: u8 = 0x80;
-const GONE: u8 = 0x40;
-const HEALTH: u8 = 0x0f;
+const HEALTH: u64 = 0x0f;
+const GONE: u64 = 0x40;
+const PENDING: u64 = 0x80;
+const FEED: u32 = 16;
+const TENANT: u32 = 32;
+
+/// The number of a feed; see [`crate::feeds::Feeds`].
+pub(crate) type FeedNumber = u16;
+
+/// No feed speaks for the grain.
+const NO_FEED: FeedNumber = FeedNumber::MAX;
 
 /// What a reader takes from a cell before it takes the state.
 #[derive(Debug, Clone, Copy)]
@@ -89,32 +101,49 @@ pub(crate) struct Standing {
 }
 
 impl GrainCell {
-    pub(crate) fn new(feed: Option<Arc<Confirmed>>) -> Self {
-        let flags = Health::Bootstrapping.code() | PENDING;
+    /// A place that no grain has had yet.
+    pub(crate) fn vacant() -> Self {
         Self {
-            flags: AtomicU8::new(flags),
+            flags: AtomicU64::new(GONE | PENDING),
             revoked: AtomicU32::new(0),
             own: Confirmed::never(),
-            feed,
         }
     }
 
-    /// The cell of a grain that is not followed.
-    pub(crate) fn retired() -> Arc<Self> {
-        let cell = Self::new(None);
-        cell.retire();
-        Arc::new(cell)
+    /// Driver: a grain gets the place, as the next tenant; returns its number.
+    pub(crate) fn open(&self, feed: Option<FeedNumber>) -> u32 {
+        let tenant = tenant(self.flags.load(Ordering::Relaxed)).wrapping_add(1);
+        self.own.revoke();
+        let flags = u64::from(Health::Bootstrapping.code())
+            | PENDING
+            | u64::from(feed.unwrap_or(NO_FEED)) << FEED
+            | u64::from(tenant) << TENANT;
+        self.flags.store(flags, Ordering::Release);
+        tenant
+    }
+
+    /// The tenant that has the place, or had it last.
+    pub(crate) fn tenant(&self) -> u32 {
+        tenant(self.flags.load(Ordering::Acquire))
+    }
+
+    /// The feed that speaks for the grain while it is not pending.
+    pub(crate) fn feed(&self) -> Option<FeedNumber> {
+        feed(self.flags.load(Ordering::Relaxed))
     }
 
     /// Driver: how the grain stands now, and whether the feed speaks for it.
     pub(crate) fn set(&self, health: Health, pending: bool) {
         let pending = if pending { PENDING } else { 0 };
-        self.flags.store(health.code() | pending, Ordering::Release);
+        let kept = self.flags.load(Ordering::Relaxed) & !(HEALTH | GONE | PENDING);
+        let flags = kept | u64::from(health.code()) | pending;
+        self.flags.store(flags, Ordering::Release);
     }
 
     /// Driver: the grain is not followed any more; readers that hold the cell look for another.
     pub(crate) fn retire(&self) {
-        self.flags.fetch_or(GONE | PENDING, Ordering::Release);
+        let flags = self.flags.load(Ordering::Relaxed) | GONE | PENDING;
+        self.flags.store(flags, Ordering::Release);
     }
 
     /// Driver: the grain's own answer confirms.
@@ -124,9 +153,9 @@ impl GrainCell {
 
     /// Driver: the follower ends. What its feed has confirmed stays confirmed, though nothing will be
     /// any more.
-    pub(crate) fn keep(&self) {
+    pub(crate) fn keep(&self, feed: Option<&Confirmed>) {
         if self.flags.load(Ordering::Relaxed) & PENDING == 0
-            && let Some(t0) = self.feed.as_ref().and_then(|feed| feed.get())
+            && let Some(t0) = feed.and_then(Confirmed::get)
         {
             self.own.raise(t0);
         }
@@ -151,10 +180,11 @@ impl GrainCell {
         }
     }
 
-    /// Reader: T0, then pending, then (by the caller) the state.
-    pub(crate) fn standing(&self) -> Standing {
+    /// Reader: T0, then pending, then (by the caller) the state. `feed` is what the grain's feed has
+    /// confirmed, `of` the tenant that is asked for.
+    pub(crate) fn standing(&self, feed: Option<&Confirmed>, of: u32) -> Standing {
         let revoked = self.revoked.load(Ordering::Acquire);
-        let feed = self.feed.as_ref().and_then(|feed| feed.get());
+        let feed = feed.and_then(Confirmed::get);
         let own = self.own.get();
         let flags = self.flags.load(Ordering::Acquire);
         let feed = if flags & PENDING == 0 { feed } else { None };
@@ -164,12 +194,25 @@ impl GrainCell {
             (own, _) => own,
         };
         Standing {
-            health: Health::from_code(flags & HEALTH),
+            health: health(flags),
             confirmed,
-            gone: flags & GONE != 0,
+            gone: flags & GONE != 0 || tenant(flags) != of,
             revoked,
         }
     }
+}
+
+fn health(flags: u64) -> Health {
+    Health::from_code(u8::try_from(flags & HEALTH).unwrap_or_default())
+}
+
+fn tenant(flags: u64) -> u32 {
+    u32::try_from(flags >> TENANT).unwrap_or_default()
+}
+
+fn feed(flags: u64) -> Option<FeedNumber> {
+    let number = u16::try_from(flags >> FEED & u64::from(u16::MAX)).unwrap_or(NO_FEED);
+    (number != NO_FEED).then_some(number)
 }
 
 #[cfg(all(test, gleaner_loom))]
@@ -188,17 +231,41 @@ mod tests {
 
     #[test]
     fn c5_a_pending_grain_is_not_confirmed_by_the_feed() {
-        let feed = Arc::new(Confirmed::never());
-        let cell = GrainCell::new(Some(feed.clone()));
+        let (feed, cell) = (Confirmed::never(), GrainCell::vacant());
+        let tenant = cell.open(Some(7));
+        assert_eq!(cell.feed(), Some(7));
+        let confirmed = || cell.standing(Some(&feed), tenant).confirmed;
         feed.raise(at(50));
-        assert_eq!(cell.standing().confirmed, None);
+        assert_eq!(confirmed(), None);
         cell.set(Health::Live, false);
-        assert_eq!(cell.standing().confirmed, Some(at(50)));
+        assert_eq!(confirmed(), Some(at(50)));
         cell.confirm(at(60));
-        assert_eq!(cell.standing().confirmed, Some(at(60)));
+        assert_eq!(confirmed(), Some(at(60)));
         cell.set(Health::Live, true);
         feed.raise(at(70));
-        assert_eq!(cell.standing().confirmed, Some(at(60)));
+        assert_eq!(confirmed(), Some(at(60)));
+        assert_eq!(cell.feed(), Some(7));
+    }
+
+    #[test]
+    fn c5_what_confirms_a_later_tenant_is_not_an_earlier_ones() {
+        let cell = GrainCell::vacant();
+        let first = cell.open(None);
+        cell.confirm(at(10));
+        cell.retire();
+        assert!(cell.standing(None, first).gone);
+        let second = cell.open(None);
+        assert_ne!(first, second);
+        assert_eq!(cell.standing(None, second).confirmed, None);
+        cell.confirm(at(20));
+        let (former, latter) = (cell.standing(None, first), cell.standing(None, second));
+        assert!(former.gone && !latter.gone);
+        assert_eq!(latter.confirmed, Some(at(20)));
+    }
+
+    #[test]
+    fn a_cell_is_32_bytes() {
+        assert_eq!(size_of::<GrainCell>(), 32);
     }
 
     #[test]

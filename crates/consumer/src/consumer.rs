@@ -32,6 +32,7 @@ impl ReplicationConsumer {
         let settings = Settings {
             feed: false,
             hints: false,
+            alone: true,
             ..Settings::default()
         };
         ConsumerBuilder {

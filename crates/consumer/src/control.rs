@@ -54,9 +54,8 @@ impl GrainControl {
 
     /// How its replica stands; none if it is not followed any more.
     pub fn health(&self) -> Option<Health> {
-        self.shared
-            .find(&self.grain)
-            .map(|followed| followed.cell.standing().health)
+        let standing = self.shared.standing_of(&self.grain)?;
+        Some(standing.health)
     }
 
     /// Stops polling and applying once the operation in flight has ended, and returns then (T1). The

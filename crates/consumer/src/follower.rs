@@ -1,6 +1,7 @@
 //! [`Follower`]: many actors over one log and one store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gleaner_actor::Reply;
 use gleaner_core::{Bincode, Codec, Error, Filter, GrainId, Raw, ReplicaStore, ReplicationLog};
@@ -9,13 +10,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::cell::GrainCell;
 use crate::changes::ChangeStream;
 use crate::control::GrainControl;
+use crate::directory::CellRef;
 use crate::driver::{Command, Driver};
 use crate::patience::{PatientLog, PatientStore};
 use crate::reader::{GrainReader, RawReader, Reader};
-use crate::settings::{Settings, setters};
+use crate::settings::{Interval, Settings, setters};
 use crate::shared::{Progress, Shared};
 use crate::watch::GrainWatch;
 
@@ -49,9 +50,9 @@ pub struct CaughtUp {
 /// dropping the last one ends it at once, which leaves every replica at an entry boundary.
 ///
 /// # Concurrency
-/// One task owns all actors and performs what they decide; log and store calls of distinct grains run
-/// at once within it, at most one for each grain. Handles talk to it by messages; readers do not: they
-/// read the store and a few atomic words a grain.
+/// A few shards own the actors and perform what they decide, each in a task of its own; log and store
+/// calls of distinct grains run at once, at most one for each grain. Handles talk to them by messages;
+/// readers do not: they read the store and a few atomic words a grain.
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};
@@ -121,7 +122,7 @@ impl Follower {
         let limit = settings.call_timeout;
         let log: Arc<dyn ReplicationLog> = Arc::new(PatientLog::new(log, limit));
         let store: Arc<dyn ReplicaStore> = Arc::new(PatientStore::new(store, limit));
-        let shared = Arc::new(Shared::new(settings.clock.clone()));
+        let shared = Arc::new(Shared::new(&settings));
         let mut driver = Driver::new(log, store.clone(), settings, shared.clone(), inbox);
         if let Some(grain) = first {
             driver.follow(grain);
@@ -146,8 +147,35 @@ impl Follower {
     /// The grain may be followed.
     pub async fn follow(&self, grain: GrainId) -> Result<GrainControl, FollowError> {
         let for_driver = grain.clone();
+        let interval = Interval::default();
         self.ask(|reply| Command::Follow {
             grain: for_driver,
+            interval,
+            reply,
+        })
+        .await?;
+        Ok(self.control(grain))
+    }
+
+    /// As [`Self::follow`], polling the grain by itself every `interval`, at least 1 ms, besides what a
+    /// feed says of it: for few grains that must be fresher, or may be older, than the rest. A grain that
+    /// is followed keeps the interval it has. A follower tells 65,535 intervals apart; further ones are
+    /// its own.
+    ///
+    /// # Errors
+    /// `Ended`.
+    ///
+    /// # Cancel safety
+    /// The grain may be followed.
+    pub async fn follow_every(
+        &self,
+        grain: GrainId,
+        interval: Duration,
+    ) -> Result<GrainControl, FollowError> {
+        let for_driver = grain.clone();
+        self.ask(|reply| Command::Follow {
+            grain: for_driver,
+            interval: Interval(Some(interval)),
             reply,
         })
         .await?;
@@ -308,9 +336,9 @@ impl Follower {
 
     /// A reader of a grain that may not be followed yet.
     pub(crate) fn reader_of<T, C: Codec<T>>(&self, grain: &GrainId, codec: C) -> GrainReader<T, C> {
-        let cell = self.inner.shared.find(grain).map(|followed| followed.cell);
+        let cell = self.inner.shared.find(grain);
         self.reader_with(codec)
-            .bound_to(grain.clone(), cell.unwrap_or_else(GrainCell::retired))
+            .bound_to(grain.clone(), cell.unwrap_or_else(CellRef::retired))
     }
 
     async fn ask<T>(
@@ -361,6 +389,20 @@ impl FollowerBuilder {
     /// Sets how many reads are in flight at once; at least one. Default 4.
     pub fn reads_in_flight(mut self, reads: usize) -> Self {
         self.settings.reads_in_flight = reads.max(1);
+        self
+    }
+
+    /// Sets among how many tasks the actors are dealt out; at least one, at most 64, and at most as many as
+    /// there are reads in flight. Default: the machine's cores.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.settings.shards = Some(shards.max(1));
+        self
+    }
+
+    /// Sets how long one slow look at the heads of all grains takes, the net for a log that loses its tail
+    /// and cannot show it (L11). Default 10 minutes; `Duration::MAX` for never.
+    pub fn sweep(mut self, interval: Duration) -> Self {
+        self.settings.sweep = interval;
         self
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gleaner_core::{Bincode, Codec, Error, GrainId, Raw, Replica, ReplicaCell, ReplicaStore};
 use tokio::time::Instant;
 
-use crate::cell::GrainCell;
+use crate::directory::CellRef;
 use crate::read::{Answer, ReadError, ReadOptions, Stamp};
 use crate::shared::Shared;
 use crate::watch::GrainWatch;
@@ -65,10 +65,14 @@ impl<T, C: Codec<T>> Reader<T, C> {
     /// # Cost
     /// Two map look-ups and a decode; no lock that a writer holds across more than a pointer's swap.
     pub fn get(&self, grain: &GrainId, options: ReadOptions) -> Result<Answer<T>, ReadError> {
-        let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
-        let standing = followed.cell.standing();
-        let replica = self.peek(grain)?;
-        let standing = followed.cell.still(standing);
+        // Read under the directory's lock of a stripe: to keep the cell would cost another count.
+        let looked = self.shared.directory.with(grain, |cell| {
+            let standing = self.shared.standing(cell, cell.tenant());
+            let replica = self.peek(grain);
+            (cell.still(standing), replica)
+        });
+        let (standing, replica) = looked.ok_or(ReadError::NotFollowed)?;
+        let replica = replica?;
         let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
         self.decode(stamp, replica)
     }
@@ -136,23 +140,24 @@ impl<T, C: Codec<T>> Reader<T, C> {
     /// # Errors
     /// `NotFollowed`.
     pub fn handle(&self, grain: &GrainId) -> Result<GrainReader<T, C>, ReadError> {
-        let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
-        Ok(self.clone().bound_to(grain.clone(), followed.cell))
+        let place = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        Ok(self.clone().bound_to(grain.clone(), place))
     }
 
-    pub(crate) fn bound_to(self, grain: GrainId, cell: Arc<GrainCell>) -> GrainReader<T, C> {
+    pub(crate) fn bound_to(self, grain: GrainId, place: CellRef) -> GrainReader<T, C> {
         let replica = self.store.handle(&grain);
         GrainReader {
             reader: self,
             grain,
-            cell,
+            place,
             replica,
         }
     }
 
     async fn look(&self, grain: &GrainId, options: ReadOptions) -> Result<Answer<T>, ReadError> {
-        let followed = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
-        let standing = followed.cell.standing();
+        let place = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        let cell = place.cell().ok_or(ReadError::NotFollowed)?;
+        let standing = self.shared.standing(cell, place.tenant);
         let replica = if self.store.is_resident() {
             self.store.peek(grain)
         } else {
@@ -160,11 +165,11 @@ impl<T, C: Codec<T>> Reader<T, C> {
         };
         #[cfg(gleaner_plant)]
         let standing = if gleaner_core::plant::Plant::AgeReadAfterTheState.is_planted() {
-            followed.cell.standing()
+            self.shared.standing(cell, place.tenant)
         } else {
             standing
         };
-        let standing = followed.cell.still(standing);
+        let standing = cell.still(standing);
         let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
         self.decode(stamp, replica)
     }
@@ -198,7 +203,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
 pub struct GrainReader<T, C = Bincode> {
     reader: Reader<T, C>,
     grain: GrainId,
-    cell: Arc<GrainCell>,
+    place: CellRef,
     /// None if the store keeps replicas elsewhere than in memory.
     replica: Option<Arc<dyn ReplicaCell>>,
 }
@@ -222,12 +227,16 @@ impl<T, C: Codec<T>> GrainReader<T, C> {
     /// # Errors
     /// As [`Reader::get`].
     pub fn get(&self, options: ReadOptions) -> Result<Answer<T>, ReadError> {
-        let standing = self.cell.standing();
-        let Some(place) = self.replica.as_ref().filter(|_| !standing.gone) else {
+        let standing = self.place.cell().map(|cell| {
+            let standing = self.reader.shared.standing(cell, self.place.tenant);
+            (cell, standing)
+        });
+        let followed = standing.filter(|(_, standing)| !standing.gone);
+        let (Some((cell, standing)), Some(replica)) = (followed, &self.replica) else {
             return self.reader.get(&self.grain, options);
         };
-        let replica = place.load();
-        let standing = self.cell.still(standing);
+        let replica = replica.load();
+        let standing = cell.still(standing);
         let stamp = options.admit(standing, replica.as_deref(), &*self.reader.shared.clock)?;
         self.reader.decode(stamp, replica)
     }

@@ -22,6 +22,8 @@ use crate::clock::{Clock, SystemClock};
 /// | budget of a read | 4,096 entries, 16 MiB | bounds the memory of an answer; one entry always fits |
 /// | reads in flight | 4 | keeps a log busy over a network without flooding it |
 /// | names per page | 4,096 | a page of a feed or listing, some hundred kilobytes |
+/// | shards | the cores that there are, at most as many as reads in flight | actors of distinct shards run at once |
+/// | sweep | 10 min | finds a lost tail that a server cannot show; a million grains cost 2 `heads` calls a second |
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) policy: Policy,
@@ -32,7 +34,11 @@ pub struct Settings {
     pub(crate) budget: Budget,
     pub(crate) reads_in_flight: usize,
     pub(crate) names_per_page: usize,
-    pub(crate) seed: u32,
+    pub(crate) shards: Option<usize>,
+    /// It follows one grain for ever.
+    pub(crate) alone: bool,
+    pub(crate) sweep: Duration,
+    pub(crate) seed: Option<u32>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -47,11 +53,52 @@ impl Default for Settings {
             budget: Budget::new(4_096, 16 << 20),
             reads_in_flight: 4,
             names_per_page: 4_096,
-            seed: 0,
+            shards: None,
+            alone: false,
+            sweep: Duration::from_secs(600),
+            seed: None,
             clock: Arc::new(SystemClock::default()),
         }
     }
 }
+
+impl Settings {
+    pub(crate) fn jitter_seed(&self) -> u32 {
+        self.seed.unwrap_or_default()
+    }
+
+    /// How many shards there are; each has a read in flight at least.
+    pub(crate) fn shards(&self) -> u32 {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = match self.shards {
+            _ if self.alone => 1,
+            Some(shards) => shards,
+            None => cores(),
+        };
+        u32::try_from(shards.clamp(1, self.reads_in_flight.clamp(1, MOST_SHARDS))).unwrap_or(1)
+    }
+
+    /// How many of the reads in flight are a shard's.
+    pub(crate) fn reads_of_shard(&self, number: u32) -> usize {
+        let shards = self.shards();
+        let index = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let rest = self.reads_in_flight % index(shards);
+        self.reads_in_flight / index(shards) + usize::from(index(number) < rest)
+    }
+
+    /// How many stripes the directory has: one for a single grain.
+    pub(crate) fn stripes(&self) -> usize {
+        if self.alone { 1 } else { MOST_SHARDS }
+    }
+}
+
+/// More shards than this gain nothing: it is also the number of the directory's stripes, of which a
+/// shard owns one at least.
+const MOST_SHARDS: usize = 64;
+
+/// How often one grain is polled by itself; none as often as its follower polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Interval(pub(crate) Option<Duration>);
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,6 +111,8 @@ impl fmt::Debug for Settings {
             .field("budget", &self.budget)
             .field("reads_in_flight", &self.reads_in_flight)
             .field("names_per_page", &self.names_per_page)
+            .field("shards", &self.shards)
+            .field("sweep", &self.sweep)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
@@ -104,9 +153,10 @@ macro_rules! setters {
             self
         }
 
-        /// Sets the seed of the jitter, for runs that repeat. Default 0, mixed with each grain.
+        /// Sets the seed of the jitter, and of which shard a grain is in, for runs that repeat. Default:
+        /// the jitter's is 0, mixed with each grain; the shards' is drawn.
         pub fn seed(mut self, seed: u32) -> Self {
-            self.settings.seed = seed;
+            self.settings.seed = Some(seed);
             self
         }
 

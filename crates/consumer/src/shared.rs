@@ -6,30 +6,28 @@ use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
-use gleaner_actor::Health;
-use gleaner_core::{Cursor, GrainId};
-use parking_lot::Mutex;
-use tokio::sync::watch;
+use gleaner_actor::{Health, Moment};
+use gleaner_core::{Cursor, Error, GrainId, LogId};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
 
-use crate::cell::GrainCell;
+use crate::cell::{GrainCell, Standing};
 use crate::changes::{Backlog, ChangeStream};
-use crate::clock::Clock;
+use crate::clock::{Clock, Reading};
+use crate::directory::{CellRef, Directory};
+use crate::feeds::Feeds;
+use crate::reach::{Asked, Reach};
+use crate::settings::Settings;
 
 type Map<V> = DashMap<GrainId, V, foldhash::fast::RandomState>;
-
-/// A followed grain: its cell, and its actor's place in the driver.
-#[derive(Debug, Clone)]
-pub(crate) struct Followed {
-    pub(crate) cell: Arc<GrainCell>,
-    pub(crate) slot: u32,
-}
 
 /// The directory of followed grains, and who waits for what. The driver writes, readers read; no lock
 /// is held while anything else is called or awaited.
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counts: Counts,
-    directory: Map<Followed>,
+    pub(crate) directory: Directory,
+    pub(crate) feeds: Feeds,
     watches: Map<watch::Sender<u64>>,
     /// How many grains are watched; spares the driver a look-up a grain where nobody watches.
     watched: AtomicUsize,
@@ -38,34 +36,127 @@ pub(crate) struct Shared {
     closed: AtomicBool,
     /// Ticks at every feed page that confirms: all grains may have become younger at once.
     confirmations: watch::Sender<u64>,
+    /// The latest T0 of a request, in nanoseconds.
+    last_t0: AtomicU64,
+    /// The log that the store is bound to, once known.
+    bound: RwLock<Option<LogId>>,
+    reach: Mutex<Reach>,
+    /// Somebody waits for what shards count: a shard that has done something says so.
+    awaited: AtomicBool,
+    progressed: Notify,
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            clock,
+            clock: settings.clock.clone(),
             counts: Counts::default(),
-            directory: Map::default(),
+            directory: Directory::new(settings.stripes(), settings.seed),
+            feeds: Feeds::default(),
             watches: Map::default(),
             watched: AtomicUsize::new(0),
             streams: Mutex::new(Vec::new()),
             closed: AtomicBool::new(false),
             confirmations: watch::Sender::new(0),
+            last_t0: AtomicU64::new(0),
+            bound: RwLock::new(None),
+            reach: Mutex::default(),
+            awaited: AtomicBool::new(false),
+            progressed: Notify::new(),
         }
     }
 
-    pub(crate) fn find(&self, grain: &GrainId) -> Option<Followed> {
-        self.directory.get(grain).map(|found| found.clone())
+    /// A grain's cell, if it is followed.
+    pub(crate) fn find(&self, grain: &GrainId) -> Option<CellRef> {
+        self.directory.find(grain)
     }
 
-    pub(crate) fn register(&self, grain: GrainId, followed: Followed) {
-        self.directory.insert(grain, followed);
+    /// Reader: how a cell stands for the tenant that is asked for.
+    pub(crate) fn standing(&self, cell: &GrainCell, of: u32) -> Standing {
+        let feed = cell.feed().and_then(|feed| self.feeds.get(feed));
+        cell.standing(feed, of)
     }
 
+    /// How a grain stands, if it is followed.
+    pub(crate) fn standing_of(&self, grain: &GrainId) -> Option<Standing> {
+        let look = |cell: &GrainCell| self.standing(cell, cell.tenant());
+        self.directory.with(grain, look)
+    }
+
+    /// Just before a request is sent: its T0 (C1).
+    pub(crate) fn t0(&self) -> Reading {
+        let t0 = self.clock.read();
+        self.last_t0
+            .fetch_max(t0.monotonic.as_nanos().saturating_add(1), Ordering::SeqCst);
+        t0
+    }
+
+    /// A moment that the T0 of no request sent so far has reached, though the clock may not have moved
+    /// since.
+    pub(crate) fn after_all_sent(&self) -> Moment {
+        let now = self.clock.read().monotonic;
+        now.max(Moment::from_nanos(self.last_t0.load(Ordering::SeqCst)))
+    }
+
+    pub(crate) fn bound(&self) -> Option<LogId> {
+        self.bound.read().clone()
+    }
+
+    /// Whether the store is known to belong to this log.
+    pub(crate) fn is_bound(&self, log: &LogId) -> bool {
+        self.bound.read().as_ref() == Some(log)
+    }
+
+    /// The store turned out to belong to this log, unless that was known.
+    pub(crate) fn found_bound(&self, log: &LogId) {
+        if self.bound.read().is_none() {
+            self.bound.write().get_or_insert_with(|| log.clone());
+        }
+    }
+
+    /// The store belongs to this log now.
+    pub(crate) fn rebound(&self, log: LogId) {
+        *self.bound.write() = Some(log);
+    }
+
+    /// Whether an answer of this log is of another than the store belongs to.
+    pub(crate) fn is_foreign(&self, log: &LogId) -> bool {
+        let bound = self.bound.read();
+        let Some(bound) = &*bound else {
+            return false;
+        };
+        self.reach.lock().identity(log, bound);
+        log != bound
+    }
+
+    pub(crate) fn answered(&self, asked: Asked) {
+        self.reach.lock().answered(asked);
+    }
+
+    pub(crate) fn failed(&self, asked: Asked, error: &Error) {
+        self.reach.lock().failed(asked, error);
+    }
+
+    /// Whether somebody waits for what shards count.
+    pub(crate) fn await_progress(&self, awaited: bool) {
+        self.awaited.store(awaited, Ordering::SeqCst);
+    }
+
+    /// A shard has done something.
+    pub(crate) fn has_progressed(&self) {
+        if self.awaited.load(Ordering::SeqCst) {
+            self.progressed.notify_one();
+        }
+    }
+
+    /// Waits until a shard has done something.
+    pub(crate) async fn progressed(&self) {
+        self.progressed.notified().await;
+    }
+
+    /// A grain is not followed any more.
     pub(crate) fn unregister(&self, grain: &GrainId) {
-        if let Some((_, followed)) = self.directory.remove(grain) {
-            followed.cell.retire();
-        }
+        self.directory.unregister(grain);
         self.touch(grain);
     }
 
@@ -173,12 +264,33 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn progress(&self) -> Progress {
-        let health = |health: Health| {
-            self.by_health
-                .get(usize::from(health.code()))
-                .map_or(0, |count| count.load(Ordering::Relaxed))
+    pub(crate) fn of(&self, health: Health) -> usize {
+        let count = self.by_health.get(usize::from(health.code()));
+        count.map_or(0, |count| count.load(Ordering::SeqCst))
+    }
+
+    /// A grain's health has changed; none before it is followed and after.
+    pub(crate) fn turned(&self, was: Option<Health>, is: Option<Health>) {
+        let count = |health: Health| self.by_health.get(usize::from(health.code()));
+        // The new one first: a sum of all is never too small.
+        if let Some(count) = is.and_then(count) {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        if let Some(count) = was.and_then(count) {
+            count.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn came_in_step(&self, was: bool, is: bool) {
+        match (was, is) {
+            (false, true) => self.in_step.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.in_step.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
         };
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let health = |health| self.of(health);
         Progress {
             followed: Health::ALL.into_iter().map(health).sum(),
             in_step: self.in_step.load(Ordering::Relaxed),

@@ -5,7 +5,7 @@
 
 #[cfg(not(gleaner_loom))]
 mod real {
-    pub(crate) use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64};
 
     pub(crate) use parking_lot::Mutex;
     pub(crate) use tokio::sync::Notify;
@@ -15,6 +15,6 @@ mod real {
 mod modelled;
 
 #[cfg(gleaner_loom)]
-pub(crate) use modelled::{AtomicU8, AtomicU32, AtomicU64, Mutex, Notify};
+pub(crate) use modelled::{AtomicU32, AtomicU64, Mutex, Notify};
 #[cfg(not(gleaner_loom))]
-pub(crate) use real::{AtomicU8, AtomicU32, AtomicU64, Mutex, Notify};
+pub(crate) use real::{AtomicU32, AtomicU64, Mutex, Notify};

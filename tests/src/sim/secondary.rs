@@ -114,13 +114,16 @@ impl Secondary {
             self.store.clone(),
         );
         let seed = Rng::stream(shape.seed, "jitter", index).next();
+        let shards = &mut Rng::stream(shape.seed, "shards", index);
         let follower = Follower::builder(Arc::new(log), Arc::new(store))
+            .shards(usize::try_from(shards.between(1, 3)).unwrap_or(1))
+            .sweep(shards.millis(200, 5_000))
             .poll_interval(shape.poll)
             .backoff(Duration::from_millis(10), Duration::from_millis(500))
             .call_timeout(shape.patience)
             .read_budget(Budget::new(shape.entries, 1 << 20))
             .grains_per_read(3)
-            .reads_in_flight(2)
+            .reads_in_flight(3)
             .hints(shape.hints)
             .seed(u32::try_from(seed >> 32).unwrap_or(0))
             .clock(self.clocks.clone())

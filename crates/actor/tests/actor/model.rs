@@ -44,6 +44,8 @@ const PAGE: usize = 2;
 
 pub(crate) struct World {
     pub(crate) actor: GrainActor,
+    fed: bool,
+    seed: u32,
     log: Vec<Entry>,
     next_digest: u64,
     epoch: u64,
@@ -69,6 +71,8 @@ impl World {
     pub(crate) fn new(fed: bool, seed: u32) -> Self {
         Self {
             actor: GrainActor::new(exact(), Jitter::new(seed), fed),
+            fed,
+            seed,
             log: Vec::new(),
             next_digest: 1,
             epoch: 1,
@@ -154,10 +158,32 @@ impl World {
 
     // The driver.
 
+    /// Puts an actor that rests to sleep and wakes it: it is what it was, its jitter aside.
+    fn sleep(&mut self) {
+        let Some(rest) = self.actor.rest() else {
+            return;
+        };
+        let head = self.head().filter(|head| rest.is_at(head));
+        let woken = rest.wake(exact(), Jitter::new(self.seed), self.fed);
+        let told = |actor: &GrainActor| {
+            let text = format!("{actor:?}");
+            let (before, jitter) = text.split_once("jitter: Jitter(").unwrap();
+            let (_, after) = jitter.split_once(',').unwrap();
+            format!("{before}{after}")
+        };
+        assert_eq!(told(&woken), told(&self.actor));
+        self.actor = woken;
+        if let Some(head) = head {
+            let step = self.actor.clone().on(self.now, &Event::Named(head));
+            assert_eq!(step.action, Action::Nothing);
+        }
+    }
+
     /// Gives the actor an event and checks what it makes of it.
     pub(crate) fn tell(&mut self, event: &Event) {
         let step = self.actor.on(self.now, event);
         self.check(event, &step);
+        self.sleep();
         match step.action {
             Action::Nothing => {}
             Action::Wait { until } => {

@@ -8,12 +8,14 @@ use gleaner_core::{
 };
 
 use super::grains::Cargo;
+use super::lines;
 use super::ops::{RunInfo, Whole};
-use super::reach::Asked;
-use super::{Driver, lines};
+use super::shard::Shard;
+use super::slots::Slot;
 use crate::clock::Reading;
+use crate::reach::Asked;
 
-impl Driver {
+impl Shard {
     pub(super) fn loaded(
         &mut self,
         slots: Vec<u32>,
@@ -22,13 +24,13 @@ impl Driver {
         self.queues.loading = self.queues.loading.saturating_sub(1);
         let mut marks = match result {
             Ok((bound, marks)) => {
-                self.reach.answered(Asked::Binding);
-                self.reach.answered(Asked::Cursors);
-                self.bound.get_or_insert(bound);
+                self.tools.shared.answered(Asked::Binding);
+                self.tools.shared.answered(Asked::Cursors);
+                self.tools.shared.found_bound(&bound);
                 marks.into_iter()
             }
             Err((asked, error)) => {
-                self.reach.failed(asked, &error);
+                self.tools.shared.failed(asked, &error);
                 Vec::new().into_iter()
             }
         };
@@ -39,11 +41,11 @@ impl Driver {
             };
             let place = self.place(&mark);
             let moved = self.moved_unheard(number, mark.cursor);
-            let extra = self
+            let awake = self
                 .slots
                 .get_mut(number)
-                .and_then(|slot| slot.extra.as_mut());
-            let listed = extra.and_then(|extra| extra.listed.take());
+                .and_then(|(slot, _)| slot.awake());
+            let listed = awake.and_then(|awake| awake.listed.take());
             let cargo = Cargo {
                 t0: listed.map(|(_, t0)| t0),
                 ..Cargo::default()
@@ -51,7 +53,7 @@ impl Driver {
             let listed = listed.map(|(head, _)| head);
             self.tell_with(number, &Event::Loaded { place, listed }, cargo);
             if let Some(grain) = moved {
-                self.shared.moved(&grain, place.cursor);
+                self.tools.shared.moved(&grain, place.cursor);
             }
         }
     }
@@ -59,9 +61,10 @@ impl Driver {
     /// The grain, if its replica moved since it was last heard of: an apply took effect whose answer was
     /// lost. What the store held at the start is no move.
     fn moved_unheard(&mut self, number: u32, found: Cursor) -> Option<GrainId> {
-        let slot = self.slots.get_mut(number)?;
-        let first = !std::mem::replace(&mut slot.loaded, true);
-        (!first && slot.actor.cursor() != found).then(|| slot.grain.clone())
+        let (slot, _) = self.slots.get_mut(number)?;
+        let known = slot.cursor();
+        let first = !std::mem::replace(&mut slot.awake()?.loaded, true);
+        (!first && known != found).then(|| slot.grain.clone())
     }
 
     pub(super) fn caught_up(
@@ -73,22 +76,22 @@ impl Driver {
         self.queues.reading = self.queues.reading.saturating_sub(1);
         #[cfg(gleaner_plant)]
         let t0 = if gleaner_core::plant::Plant::ConfirmedAtTheReply.is_planted() {
-            self.t0()
+            self.tools.shared.t0()
         } else {
             t0
         };
         let (log, grains) = match result {
             Ok(answer) => (answer.identity.log, answer.grains),
             Err(error) => {
-                self.reach.failed(Asked::Reads, &error);
+                self.tools.shared.failed(Asked::Reads, &error);
                 for number in slots {
                     self.tell(number, &Event::ReadFailed);
                 }
                 return;
             }
         };
-        self.reach.answered(Asked::Reads);
-        let foreign = self.is_foreign(&log);
+        self.tools.shared.answered(Asked::Reads);
+        let foreign = self.tools.shared.is_foreign(&log);
         // The first grain that moved is always served (L8). A log that serves none and puts some off
         // would be asked again for ever.
         let served = grains
@@ -117,8 +120,8 @@ impl Driver {
         self.queues.reading = self.queues.reading.saturating_sub(1);
         match result {
             Ok(Whole { log, head, entries }) => {
-                self.reach.answered(Asked::Reads);
-                let foreign = self.is_foreign(&log);
+                self.tools.shared.answered(Asked::Reads);
+                let foreign = self.tools.shared.is_foreign(&log);
                 let first = entries.first().map(Entry::cursor);
                 let answer = Answer {
                     head,
@@ -130,7 +133,7 @@ impl Driver {
             }
             Err(error) => {
                 if error.is_retryable() {
-                    self.reach.failed(Asked::Reads, &error);
+                    self.tools.shared.failed(Asked::Reads, &error);
                 }
                 self.unreadable(number, &error);
             }
@@ -145,7 +148,8 @@ impl Driver {
         entries: Vec<Entry>,
         answer: Answer,
     ) {
-        self.shared
+        self.tools
+            .shared
             .counts
             .entries_read
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
@@ -165,7 +169,7 @@ impl Driver {
         }
         let at = error
             .cursor()
-            .or_else(|| self.slots.get(number).map(|slot| slot.actor.cursor()));
+            .or_else(|| self.slots.get(number).map(Slot::cursor));
         let cargo = Cargo {
             why: Some(error.to_string()),
             ..Cargo::default()
@@ -177,11 +181,11 @@ impl Driver {
         self.queues.applying = self.queues.applying.saturating_sub(1);
         let mut outcomes = match result {
             Ok(outcomes) => {
-                self.reach.answered(Asked::Writes);
+                self.tools.shared.answered(Asked::Writes);
                 outcomes.into_iter()
             }
             Err(error) => {
-                self.reach.failed(Asked::Writes, &error);
+                self.tools.shared.failed(Asked::Writes, &error);
                 Vec::new().into_iter()
             }
         };
@@ -196,7 +200,7 @@ impl Driver {
     pub(super) fn rebased(&mut self, run: &RunInfo, result: Result<Outcome, Error>) {
         match result {
             Ok(outcome) => {
-                self.reach.answered(Asked::Writes);
+                self.tools.shared.answered(Asked::Writes);
                 if outcome.stop.is_none()
                     && outcome.mark.cursor < run.before
                     && let Some(slot) = self.slots.get(run.slot)
@@ -206,7 +210,7 @@ impl Driver {
                 self.landed(run, outcome, Event::Rebased);
             }
             Err(error) => {
-                self.reach.failed(Asked::Writes, &error);
+                self.tools.shared.failed(Asked::Writes, &error);
                 self.tell(run.slot, &Event::ApplyFailed);
             }
         }
@@ -225,7 +229,8 @@ impl Driver {
             stop: outcome.stop.map(|stop| (stop.at, stop.why)),
             answer: run.answer,
         };
-        self.shared
+        self.tools
+            .shared
             .counts
             .entries_applied
             .fetch_add(applied.applied as u64, Ordering::Relaxed);
@@ -237,7 +242,7 @@ impl Driver {
         let grain = self.grain(run.slot).filter(|_| moved);
         self.tell_with(run.slot, &event(applied), cargo);
         if let Some(grain) = grain {
-            self.shared.moved(&grain, place.cursor);
+            self.tools.shared.moved(&grain, place.cursor);
         }
     }
 
@@ -245,18 +250,7 @@ impl Driver {
         let foreign = mark
             .log
             .as_ref()
-            .is_some_and(|log| Some(log) != self.bound.as_ref());
+            .is_some_and(|log| !self.tools.shared.is_bound(log));
         Place::of(mark, foreign)
-    }
-
-    /// Whether an answer of this log is of another than the store belongs to.
-    pub(super) fn is_foreign(&mut self, log: &LogId) -> bool {
-        match &self.bound {
-            Some(bound) => {
-                self.reach.identity(log, bound);
-                log != bound
-            }
-            None => false,
-        }
     }
 }

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gleaner_actor::{Event, FeedAction, FeedEvent, FeedReader, Health, Jitter, Moment};
+use gleaner_actor::{FeedAction, FeedEvent, FeedReader, Jitter, Moment};
 use gleaner_core::{
-    Changes, Error, ErrorKind, Filter, GrainId, HeadPage, LogId, Position, ReplicationLog,
+    Changes, Error, ErrorKind, Filter, GrainId, Head, HeadPage, LogId, Position, ReplicationLog,
 };
 use tokio::sync::{Notify, oneshot};
 
-use super::ops::{self, Done, FeedDone, RebindReply};
-use super::reach::Asked;
-use super::{Driver, lines};
-use crate::cell::Confirmed;
+use super::message::{Message, Strangers};
+use super::ops::{self, FeedDone, LeadDone, RebindReply, Telling};
+use super::{Lead, lines};
+use crate::cell::{Confirmed, FeedNumber};
 use crate::clock::Reading;
 use crate::follower::FollowError;
+use crate::reach::Asked;
 use crate::settings::LONGEST_WAIT;
 
 /// One filter that is followed, and where its feed is read.
@@ -24,8 +25,8 @@ pub(super) struct Feed {
     /// Whether new grains that it names are followed.
     pub(super) discover: bool,
     pub(super) reader: FeedReader,
-    /// Up to when the feed confirms the grains that rest in step.
-    pub(super) confirmed: Arc<Confirmed>,
+    /// Under which cells name it: none if the log has no feed, or there are too many.
+    number: Option<FeedNumber>,
     /// Up to when every grain of the filter has been named.
     pub(super) told_all: Option<Reading>,
     position: Option<Position>,
@@ -52,9 +53,9 @@ impl Feed {
     }
 }
 
-impl Driver {
+impl Lead {
     /// The feed that covers a grain followed by name; none if the log has no feed.
-    pub(super) fn feed_for(&mut self, grain: &GrainId) -> Option<usize> {
+    pub(super) fn feed_for(&mut self, grain: &GrainId) -> Option<FeedNumber> {
         if !self.has_feed() {
             return None;
         }
@@ -62,17 +63,24 @@ impl Driver {
             .feeds
             .iter()
             .position(|feed| feed.filter.includes(grain));
-        Some(known.unwrap_or_else(|| {
+        let index = known.or_else(|| {
+            let next = FeedNumber::try_from(self.feeds.len()).ok()?;
+            // Beyond what can be numbered a feed would speak for nobody.
+            if !self.tools.shared.feeds.open(next) {
+                return None;
+            }
             let feed = self.new_feed(Filter::grain_type(grain.grain_type()), false);
             self.feed_event(feed, FeedEvent::Start);
-            feed
-        }))
+            Some(feed)
+        })?;
+        self.feeds.get(index)?.number
     }
 
     pub(super) fn follow_all(&mut self, filter: Filter, reply: oneshot::Sender<()>) {
         let known = self.feeds.iter().position(|feed| feed.filter == filter);
         let index = known.unwrap_or_else(|| self.new_feed(filter, true));
-        let (policy, jitter, has_feed) = (self.policy.clone(), self.feed_jitter(), self.has_feed());
+        let policy = self.tools.policy.clone();
+        let (jitter, has_feed) = (self.feed_jitter(), self.has_feed());
         let Some(feed) = self.feeds.get_mut(index) else {
             return;
         };
@@ -95,20 +103,24 @@ impl Driver {
     }
 
     fn has_feed(&self) -> bool {
-        self.settings.feed && self.log.feed().is_some()
+        self.tools.settings.feed && self.tools.log.feed().is_some()
     }
 
     fn feed_jitter(&self) -> Jitter {
-        Jitter::new(self.settings.seed ^ 0x5eed_feed)
+        Jitter::new(self.tools.settings.jitter_seed() ^ 0x5eed_feed)
     }
 
     fn new_feed(&mut self, filter: Filter, discover: bool) -> usize {
-        let reader = FeedReader::new(self.policy.clone(), self.feed_jitter(), self.has_feed());
+        let policy = self.tools.policy.clone();
+        let reader = FeedReader::new(policy, self.feed_jitter(), self.has_feed());
+        let number = FeedNumber::try_from(self.feeds.len()).ok();
+        let number =
+            number.filter(|number| self.has_feed() && self.tools.shared.feeds.open(*number));
         self.feeds.push(Feed {
             filter,
             discover,
             reader,
-            confirmed: Arc::new(Confirmed::never()),
+            number,
             told_all: None,
             position: None,
             after: None,
@@ -125,19 +137,94 @@ impl Driver {
 
     /// Reads every feed, and polls every grain that none covers, out of turn. A feed that is being
     /// read keeps the wake-up for its next wait, so that a read is sent after this call.
-    pub(super) fn poll_all_now(&mut self) {
+    pub(super) fn poll_all_now(&mut self, reply: Option<oneshot::Sender<()>>) {
         for feed in &self.feeds {
             feed.wake.notify_one();
         }
-        for slot in self.slots.all() {
-            if self.slots.get(slot).is_some_and(|slot| slot.feed.is_none()) {
-                self.tell(slot, &Event::PollNow);
-            }
+        let told = self.tell_all(|told| Message::PollNow { told });
+        if let Some(reply) = reply {
+            self.ops.push(Box::pin(async move {
+                if !all(told).await {
+                    return LeadDone::ShardGone;
+                }
+                let _ = reply.send(());
+                LeadDone::Nothing
+            }));
         }
     }
 
+    /// Tells every shard; what comes when each has heard it.
+    fn tell_all(
+        &self,
+        message: impl Fn(oneshot::Sender<()>) -> Message,
+    ) -> Vec<oneshot::Receiver<()>> {
+        let tell = |shard| {
+            let (told, heard) = oneshot::channel();
+            self.send(shard, message(told));
+            heard
+        };
+        (0..self.shards.len()).map(tell).collect()
+    }
+
+    /// Deals names out to the shards that own the grains; what comes when each has told its actors.
+    fn deal(
+        &self,
+        heads: impl Iterator<Item = (GrainId, Head)>,
+        strangers: Strangers,
+    ) -> Vec<oneshot::Receiver<()>> {
+        let mut hands: Vec<Vec<(GrainId, Head)>> = self.shards.iter().map(|_| Vec::new()).collect();
+        for (grain, head) in heads {
+            if let Some(hand) = hands.get_mut(self.shard_of(&grain)) {
+                hand.push((grain, head));
+            }
+        }
+        let dealt = hands.into_iter().enumerate();
+        dealt
+            .filter(|(_, heads)| !heads.is_empty())
+            .map(|(shard, heads)| {
+                let (told, heard) = oneshot::channel();
+                let names = Message::Names {
+                    heads,
+                    strangers,
+                    told,
+                };
+                self.send(shard, names);
+                heard
+            })
+            .collect()
+    }
+
+    /// Goes on once the shards have been told; at once if there was nothing to tell.
+    fn once_told(
+        &mut self,
+        index: usize,
+        t0: Reading,
+        heard: Vec<oneshot::Receiver<()>>,
+        telling: Telling,
+    ) {
+        let Some(feed) = self.feeds.get(index) else {
+            return;
+        };
+        let (feed, serial) = (index, feed.serial);
+        if heard.is_empty() {
+            self.told(index, t0, telling);
+            return;
+        }
+        self.ops.push(Box::pin(async move {
+            if !all(heard).await {
+                return LeadDone::ShardGone;
+            }
+            LeadDone::Feed {
+                feed,
+                serial,
+                t0,
+                outcome: FeedDone::Told(telling),
+            }
+        }));
+    }
+
     fn feed_event(&mut self, index: usize, event: FeedEvent) {
-        let (now, t0) = (self.now(), self.t0());
+        let (now, t0) = (self.tools.now(), self.tools.shared.t0());
         let Some(feed) = self.feeds.get_mut(index) else {
             return;
         };
@@ -146,8 +233,9 @@ impl Driver {
         }
         let action = feed.reader.on(now, event);
         let (serial, filter) = (feed.serial, feed.filter.clone());
-        let (log, store, bound) = (self.log.clone(), self.store.clone(), self.bound.clone());
-        let limit = self.settings.names_per_page;
+        let (log, store) = (self.tools.log.clone(), self.tools.store.clone());
+        let bound = self.tools.shared.bound();
+        let limit = self.tools.settings.names_per_page;
         match action {
             FeedAction::Nothing | FeedAction::Stopped => {}
             FeedAction::Start => self.feed_op(index, serial, t0, async move {
@@ -186,7 +274,7 @@ impl Driver {
             }
             FeedAction::Wait { until } => {
                 let wait = until.since(now).min(LONGEST_WAIT);
-                let position = feed.position.clone().filter(|_| self.settings.hints);
+                let position = feed.position.clone().filter(|_| self.tools.settings.hints);
                 let wake = feed.wake.clone();
                 let deaf = deafness(feed.fruitless).min(wait);
                 feed.rest_until = now.plus(wait);
@@ -233,7 +321,7 @@ impl Driver {
         op: impl Future<Output = FeedDone> + Send + 'static,
     ) {
         self.ops.push(Box::pin(async move {
-            Done::Feed {
+            LeadDone::Feed {
                 feed,
                 serial,
                 t0,
@@ -253,41 +341,127 @@ impl Driver {
         #[cfg(gleaner_plant)]
         if gleaner_core::plant::Plant::HintConfirms.is_planted()
             && matches!(outcome, FeedDone::Woken)
-            && let Some(feed) = self.feeds.get(index)
+            && let Some(feed) = self.confirmed(index)
         {
-            feed.confirmed.raise(self.shared.clock.read());
+            feed.raise(self.tools.shared.clock.read());
         }
         let event = match outcome {
             FeedDone::Started(Ok((bound, position))) => {
-                self.reach.answered(Asked::Feed);
-                self.reach.answered(Asked::Binding);
-                self.started(index, bound, position);
-                FeedEvent::Started
+                self.tools.shared.answered(Asked::Feed);
+                self.tools.shared.answered(Asked::Binding);
+                return self.started(index, t0, &bound, position);
             }
             FeedDone::Started(Err((asked, error))) => {
-                self.reach.failed(asked, &error);
+                self.tools.shared.failed(asked, &error);
                 FeedEvent::Failed
             }
             FeedDone::Listed(Ok(page)) => {
-                self.reach.answered(Asked::Feed);
-                self.listed(index, t0, page)
+                self.tools.shared.answered(Asked::Feed);
+                return self.listed(index, t0, page);
             }
             FeedDone::Page(Ok(changes)) => {
-                self.reach.answered(Asked::Feed);
-                let complete = changes.complete;
-                self.named(index, t0, changes);
-                FeedEvent::Page { complete }
+                self.tools.shared.answered(Asked::Feed);
+                return self.named(index, t0, changes);
             }
+            FeedDone::Told(telling) => return self.told(index, t0, telling),
             FeedDone::Listed(Err(error)) | FeedDone::Page(Err(error)) => {
                 if error.kind() == ErrorKind::Expired {
                     tracing::info!(%error, "the feed's position has expired; listing again");
                     FeedEvent::Expired
                 } else {
-                    self.reach.failed(Asked::Feed, &error);
+                    self.tools.shared.failed(Asked::Feed, &error);
                     FeedEvent::Failed
                 }
             }
             FeedDone::Woken => FeedEvent::Woken,
+        };
+        self.feed_event(index, event);
+    }
+
+    /// There is a position to read on from: what was known before it was taken is in doubt.
+    fn started(&mut self, index: usize, t0: Reading, bound: &LogId, position: Position) {
+        self.tools.shared.found_bound(bound);
+        self.tools.shared.is_foreign(&position.identity().log);
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        feed.position = Some(position);
+        let number = feed.number;
+        #[cfg(gleaner_plant)]
+        let number =
+            number.filter(|_| !gleaner_core::plant::Plant::NothingListedAfterExpiry.is_planted());
+        let heard = number.map_or_else(Vec::new, |feed| {
+            self.tell_all(|told| Message::Doubt { feed, told })
+        });
+        self.once_told(index, t0, heard, Telling::Started);
+    }
+
+    fn listed(&mut self, index: usize, t0: Reading, page: HeadPage) {
+        let shared = &self.tools.shared;
+        shared.counts.pages.fetch_add(1, Ordering::Relaxed);
+        // A head of another log than the store's says nothing of a replica.
+        let believed = shared.bound().is_some() && !shared.is_foreign(&page.identity.log);
+        let feed = self.feeds.get(index).and_then(|feed| feed.number);
+        let strangers = if believed {
+            Strangers::Believe { feed, listed: t0 }
+        } else {
+            Strangers::Follow { feed }
+        };
+        let heard = self.deal(page.heads.into_iter(), strangers);
+        self.once_told(index, t0, heard, Telling::Listed { next: page.next });
+    }
+
+    /// A page of changes.
+    fn named(&mut self, index: usize, t0: Reading, changes: Changes) {
+        let shared = &self.tools.shared;
+        shared.counts.pages.fetch_add(1, Ordering::Relaxed);
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        feed.fruitless = if feed.hinted && changes.moved.is_empty() {
+            feed.fruitless.saturating_add(1)
+        } else {
+            0
+        };
+        let strangers = if feed.discover {
+            Strangers::Follow { feed: feed.number }
+        } else {
+            Strangers::Ignore
+        };
+        let names = changes.moved.into_iter().map(|it| (it.grain, it.head));
+        let heard = self.deal(names, strangers);
+        let telling = Telling::Page {
+            next: changes.next,
+            complete: changes.complete,
+            age: changes.age,
+        };
+        self.once_told(index, t0, heard, telling);
+    }
+
+    /// Every actor that a page concerns has been told, and has marked what the page says of no more.
+    fn told(&mut self, index: usize, t0: Reading, telling: Telling) {
+        let Some(feed) = self.feeds.get_mut(index) else {
+            return;
+        };
+        let event = match telling {
+            Telling::Started => FeedEvent::Started,
+            Telling::Listed { next } => {
+                let more = next.is_some();
+                feed.after = next;
+                if !more {
+                    feed.told_all = feed.listing_since;
+                }
+                FeedEvent::Listed { more }
+            }
+            Telling::Page {
+                next,
+                complete,
+                age,
+            } => {
+                feed.position = Some(next);
+                self.page_told(index, t0, complete, age);
+                FeedEvent::Page { complete }
+            }
         };
         self.feed_event(index, event);
         let Some(feed) = self.feeds.get_mut(index) else {
@@ -300,121 +474,57 @@ impl Driver {
         }
     }
 
-    /// There is a position to read on from. What moved before it was taken is not named by it: every
-    /// grain that was asked for before then is asked for again.
-    fn started(&mut self, index: usize, bound: LogId, position: Position) {
-        self.bound.get_or_insert(bound);
-        self.is_foreign(&position.identity().log.clone());
-        if let Some(feed) = self.feeds.get_mut(index) {
-            feed.position = Some(position);
-        }
-        #[cfg(gleaner_plant)]
-        if gleaner_core::plant::Plant::NothingListedAfterExpiry.is_planted() {
-            return;
-        }
-        for slot in self.slots.all() {
-            if let Some(doubted) = self.slots.get_mut(slot)
-                && doubted.feed == Some(index)
-            {
-                // A head from before the doubt says nothing any more.
-                if let Some(extra) = doubted.extra.as_mut() {
-                    extra.listed = None;
-                }
-                self.tell(slot, &Event::Doubted);
-            }
-        }
-    }
-
-    fn listed(&mut self, index: usize, t0: Reading, page: HeadPage) -> FeedEvent {
-        self.shared.counts.pages.fetch_add(1, Ordering::Relaxed);
-        let covered = self.has_feed().then_some(index);
-        // A head of another log than the store's says nothing of a replica.
-        let foreign = self.bound.is_none() || self.is_foreign(&page.identity.log);
-        for (grain, head) in page.heads {
-            if let Some(followed) = self.shared.find(&grain) {
-                self.tell(followed.slot, &Event::Named(head));
-            } else if !self.excluded.contains(&grain) {
-                self.register(grain, covered, (!foreign).then_some((head, t0)));
-            }
-        }
-        let more = page.next.is_some();
-        if let Some(feed) = self.feeds.get_mut(index) {
-            feed.after = page.next;
-            if !more {
-                feed.told_all = feed.listing_since;
-            }
-        }
-        FeedEvent::Listed { more }
-    }
-
-    /// A page of changes: every name reaches its actor, which marks what it says of no more, before
-    /// the page's T0 is published for the others (C3, C5).
-    fn named(&mut self, index: usize, t0: Reading, changes: Changes) {
-        self.shared.counts.pages.fetch_add(1, Ordering::Relaxed);
-        let Some(feed) = self.feeds.get_mut(index) else {
-            return;
-        };
-        feed.fruitless = if feed.hinted && changes.moved.is_empty() {
-            feed.fruitless.saturating_add(1)
-        } else {
-            0
-        };
-        let discover = feed.discover;
-        for moved in changes.moved {
-            if let Some(followed) = self.shared.find(&moved.grain) {
-                #[cfg(gleaner_plant)]
-                if gleaner_core::plant::Plant::PositionBeforeItsNames.is_planted()
-                    && self
-                        .slots
-                        .get(followed.slot)
-                        .is_some_and(|slot| slot.actor.is_busy())
-                {
-                    continue;
-                }
-                self.tell(followed.slot, &Event::Named(moved.head));
-            } else if discover && !self.excluded.contains(&moved.grain) {
-                self.register(moved.grain, Some(index), None);
-            }
-        }
-        let confirms = self.log.confirms() && changes.complete;
-        let Some(feed) = self.feeds.get_mut(index) else {
-            return;
-        };
-        feed.position = Some(changes.next);
+    /// Publishes the T0 of a page whose names are told, if it confirms (C3, C5).
+    fn page_told(&mut self, index: usize, t0: Reading, complete: bool, age: Duration) {
+        let confirms = self.tools.log.confirms() && complete;
         #[cfg(gleaner_plant)]
         let (confirms, t0) = (
             confirms
-                || (changes.complete && gleaner_core::plant::Plant::CopyConfirms.is_planted())
+                || (complete && gleaner_core::plant::Plant::CopyConfirms.is_planted())
                 || gleaner_core::plant::Plant::CutPageConfirms.is_planted(),
             if gleaner_core::plant::Plant::PageConfirmsAtTheReply.is_planted() {
-                self.shared.clock.read()
+                self.tools.shared.clock.read()
             } else {
                 t0
             },
         );
-        if confirms {
-            let age = changes.age;
-            #[cfg(gleaner_plant)]
-            let age = if gleaner_core::plant::Plant::AgeOfTheCacheForgotten.is_planted() {
-                Duration::ZERO
-            } else {
-                age
-            };
-            let t0 = t0.minus(age);
-            feed.confirmed.raise(t0);
+        if !confirms {
+            return;
+        }
+        #[cfg(gleaner_plant)]
+        let age = if gleaner_core::plant::Plant::AgeOfTheCacheForgotten.is_planted() {
+            Duration::ZERO
+        } else {
+            age
+        };
+        let t0 = t0.minus(age);
+        if let Some(confirmed) = self.confirmed(index) {
+            confirmed.raise(t0);
+        }
+        if let Some(feed) = self.feeds.get_mut(index) {
             feed.told_all = Some(t0);
-            self.shared.confirmed();
+        }
+        self.tools.shared.confirmed();
+        if self.waiters.handed > 0 {
+            for shard in &self.shards {
+                let _ = shard.send(Message::Confirmed);
+            }
         }
     }
 
-    pub(super) fn rebind(&mut self, reply: RebindReply) {
-        let (log, store) = (self.log.clone(), self.store.clone());
-        self.ops
-            .push(ops::rebind(log, store, self.bound.clone(), reply));
+    /// Where readers see up to when a feed has confirmed.
+    fn confirmed(&self, index: usize) -> Option<&Confirmed> {
+        let number = self.feeds.get(index)?.number?;
+        self.tools.shared.feeds.get(number)
     }
 
-    /// The store belongs to the followed log now: every grain is loaded again, and the replicas that
-    /// are foreign to it are told to rebase.
+    pub(super) fn rebind(&mut self, reply: RebindReply) {
+        let (log, store) = (self.tools.log.clone(), self.tools.store.clone());
+        let bound = self.tools.shared.bound();
+        self.ops.push(ops::rebind(log, store, bound, reply));
+    }
+
+    /// The store belongs to the followed log now: the shards look at every grain.
     pub(super) fn rebound(&mut self, result: Result<LogId, Error>, reply: RebindReply) {
         let log = match result {
             Ok(log) => log,
@@ -424,23 +534,37 @@ impl Driver {
             }
         };
         lines::rebound(&log);
-        self.is_foreign(&log);
-        self.bound = Some(log);
-        let mut replies = Vec::new();
-        for number in self.slots.all() {
-            let Some(slot) = self.slots.get(number) else {
-                continue;
-            };
-            let (health, cursor) = (slot.actor.health(), slot.actor.cursor());
-            self.tell(number, &Event::Doubted);
-            if health == Health::Foreign && cursor != gleaner_core::Cursor::ZERO {
-                let (asker, answer) = oneshot::channel();
-                self.decide(number, &Event::Rebase { expected: cursor }, asker);
-                replies.push(answer);
+        self.tools.shared.is_foreign(&log);
+        self.tools.shared.rebound(log);
+        let answers: Vec<_> = (0..self.shards.len())
+            .map(|shard| {
+                let (reply, answer) = oneshot::channel();
+                self.send(shard, Message::Rebound { reply });
+                answer
+            })
+            .collect();
+        self.ops.push(Box::pin(async move {
+            let mut replies = Vec::new();
+            for answer in answers {
+                let Ok(part) = answer.await else {
+                    return LeadDone::ShardGone;
+                };
+                replies.extend(part);
             }
-        }
-        let _ = reply.send(Ok(replies));
+            let _ = reply.send(Ok(replies));
+            LeadDone::Nothing
+        }));
     }
+}
+
+/// Whether all have heard; not if one that was to is gone.
+async fn all(heard: Vec<oneshot::Receiver<()>>) -> bool {
+    for one in heard {
+        if one.await.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// How long hints are not listened to after so many in a row whose page named nothing. The first two

@@ -2,19 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use gleaner_actor::{Action, Answer, Event, GrainActor, Health, Jitter, Reply};
 use gleaner_core::{Advance, Cursor, Entry, GrainId, Head, LogId, Rebase};
 use tokio::sync::oneshot;
 
+use super::Replies;
+use super::lines;
+use super::message::{Met, Strangers};
 use super::ops::{Done, Pending, RunInfo};
-use super::slots::Slot;
-use super::{Driver, lines};
-use crate::cell::GrainCell;
+use super::shard::Shard;
+use super::slots::{Awake, PolicyNumber, Refollow, Slot, Waking};
+use crate::cell::FeedNumber;
 use crate::clock::Reading;
 use crate::control::ControlError;
-use crate::shared::Followed;
+use crate::settings::Interval;
 
 /// What actors asked for and was not yet sent. An actor waits in at most one of these.
 #[derive(Default)]
@@ -41,89 +43,163 @@ pub(super) struct Cargo {
     pub(super) why: Option<String>,
 }
 
-impl Driver {
-    /// Follows a grain from now on.
-    pub(crate) fn follow(&mut self, grain: GrainId) {
-        self.register(grain, None, None);
+impl Shard {
+    /// Heads that a feed or a listing named: every name reaches its actor, which marks what it says of
+    /// no more, before `told` is answered (C3, C5).
+    pub(super) fn names(
+        &mut self,
+        heads: Vec<(GrainId, Head)>,
+        strangers: Strangers,
+        told: oneshot::Sender<()>,
+    ) {
+        for (grain, head) in heads {
+            if let Some(number) = self.tools.shared.directory.number(&grain) {
+                #[cfg(gleaner_plant)]
+                if gleaner_core::plant::Plant::PositionBeforeItsNames.is_planted()
+                    && !matches!(strangers, Strangers::Believe { .. })
+                    && self.slots.get(number).is_some_and(Slot::is_busy)
+                {
+                    continue;
+                }
+                self.tell(number, &Event::Named(head));
+            } else if let Some(met) = strangers.meet(head)
+                && !self.excluded.contains(&grain)
+            {
+                self.register(grain, met, 0);
+            }
+        }
+        self.held.push(told);
+    }
+
+    /// There is a new position to read on from. What moved before it was taken is not named by it: every
+    /// grain that was asked for before then is asked for again.
+    pub(super) fn doubt(&mut self, feed: FeedNumber) {
+        for number in self.slots.all() {
+            let Some((slot, cell)) = self.slots.get_mut(number) else {
+                continue;
+            };
+            if cell.feed() != Some(feed) {
+                continue;
+            }
+            // A head from before the doubt says nothing any more.
+            if let Some(awake) = slot.awake() {
+                awake.listed = None;
+            }
+            self.tell(number, &Event::Doubted);
+        }
+    }
+
+    /// The store belongs to the followed log now: every grain is loaded again, and the replicas that
+    /// are foreign to it are told to rebase.
+    pub(super) fn rebase_foreign(&mut self) -> Replies {
+        let mut replies = Vec::new();
+        for number in self.slots.all() {
+            let Some(slot) = self.slots.get(number) else {
+                continue;
+            };
+            let (health, cursor) = (slot.health(), slot.cursor());
+            self.tell(number, &Event::Doubted);
+            if health == Health::Foreign && cursor != Cursor::ZERO {
+                let (asker, answer) = oneshot::channel();
+                self.decide(number, &Event::Rebase { expected: cursor }, asker);
+                replies.push(answer);
+            }
+        }
+        replies
+    }
+
+    /// The number of the policy with an interval: the follower's own if there is none, or no room for
+    /// more than 65,535 different ones.
+    pub(super) fn policy_of(&mut self, interval: Interval) -> PolicyNumber {
+        let Interval(Some(interval)) = interval else {
+            return 0;
+        };
+        let policy = (*self.tools.policy).clone().with_poll_interval(interval);
+        let interval = policy.poll_interval();
+        let is = |known: &Arc<gleaner_actor::Policy>| known.poll_interval() == interval;
+        let found = self.policies.iter().skip(1).position(is);
+        let number = found.map_or(self.policies.len(), |at| at + 1);
+        let Ok(number) = PolicyNumber::try_from(number) else {
+            return 0;
+        };
+        if found.is_none() {
+            self.policies.push(Arc::new(policy));
+        }
+        number
     }
 
     /// Begins an actor for a grain that is not followed. Registered before anything is asked, so that
     /// no name can come too early for it (C3).
-    pub(super) fn register(
-        &mut self,
-        grain: GrainId,
-        feed: Option<usize>,
-        listed: Option<(Head, Reading)>,
-    ) {
-        if let Some(followed) = self.shared.find(&grain) {
+    pub(super) fn register(&mut self, grain: GrainId, met: Met, policy: PolicyNumber) {
+        let Met { feed, listed } = met;
+        let shared = &self.tools.shared;
+        if let Some(number) = shared.directory.number(&grain) {
             // On its way out: followed again once it is gone.
-            if let Some(extra) = self
-                .slots
-                .get_mut(followed.slot)
-                .and_then(|s| s.extra.as_mut())
+            if let Some((slot, _)) = self.slots.get_mut(number)
+                && let Some(asked) = slot.awake().and_then(|awake| awake.asked.as_mut())
+                && !asked.gone.is_empty()
             {
-                extra.refollow |= !extra.gone.is_empty();
+                asked.refollow = Some(Refollow { feed, policy });
             }
             return;
         }
-        if !self.closing.is_empty() {
+        if self.closing {
             return;
         }
-        let feed = feed.or_else(|| self.feed_for(&grain));
-        let confirmed = feed
-            .and_then(|feed| self.feeds.get(feed))
-            .map(|feed| feed.confirmed.clone());
-        let covered = confirmed.is_some();
-        let cell = Arc::new(GrainCell::new(confirmed));
-        let (policy, seed) = (self.policy.clone(), self.settings.seed);
-        let former = self.doubtful.remove(&grain);
-        let number = self.slots.insert(|number| {
-            let jitter = Jitter::new(seed.wrapping_add(number.wrapping_mul(0x85eb_ca6b)));
-            let actor = GrainActor::new(policy, jitter, covered);
-            let actor = match &former {
-                Some(former) => actor.after(former),
-                None => actor,
-            };
-            let mut slot = Slot {
-                grain: grain.clone(),
-                actor,
-                cell: cell.clone(),
-                feed,
-                timer: 0,
-                loaded: false,
-                extra: None,
-            };
-            if listed.is_some() {
-                slot.extra().listed = listed;
-            }
-            slot
-        });
-        let Some(slot) = number else {
+        let Some((number, cell)) = shared.directory.register(&grain, feed) else {
             tracing::error!("2^32 grains are followed; no more can be");
             return;
         };
-        self.count_health(Health::Bootstrapping, 1);
-        let followed = grain.clone();
-        self.shared.register(grain, Followed { cell, slot });
-        self.shared.touch(&followed);
-        self.tell(slot, &Event::Start);
+        let jitter = Jitter::new(
+            self.tools
+                .settings
+                .jitter_seed()
+                .wrapping_add(number.wrapping_mul(0x85eb_ca6b)),
+        );
+        let rules = self.policies.get(usize::from(policy));
+        let rules = rules.unwrap_or(&self.tools.policy).clone();
+        let actor = GrainActor::new(rules, jitter, feed.is_some() && policy == 0);
+        let actor = match self.doubtful.remove(&grain) {
+            Some(former) => actor.after(&former),
+            None => actor,
+        };
+        let mut awake = Awake::new(actor, policy);
+        awake.listed = listed;
+        shared.counts.turned(None, Some(Health::Bootstrapping));
+        let touched = grain.clone();
+        self.slots.insert(number, &cell, Slot::new(grain, awake));
+        self.tools.shared.touch(&touched);
+        self.tell(number, &Event::Start);
     }
 
     pub(super) fn unfollow(&mut self, grain: GrainId, reply: oneshot::Sender<()>) {
-        let followed = self.shared.find(&grain);
+        let number = self.tools.shared.directory.number(&grain);
         self.excluded.insert(grain);
-        let slot = followed.and_then(|followed| {
-            let slot = self.slots.get_mut(followed.slot)?;
-            Some((followed.slot, slot))
-        });
-        let Some((number, slot)) = slot else {
+        let awake = number.and_then(|number| Some((number, self.awake(number)?)));
+        let Some((number, awake)) = awake else {
             let _ = reply.send(());
             return;
         };
-        let extra = slot.extra();
-        extra.gone.push(reply);
-        extra.refollow = false;
+        let asked = awake.asked();
+        asked.gone.push(reply);
+        asked.refollow = None;
         self.tell(number, &Event::Stop);
+    }
+
+    /// A grain's actor, woken if it sleeps.
+    fn awake(&mut self, number: u32) -> Option<&mut Awake> {
+        let now = self.now();
+        let (policies, seed) = (&self.policies, self.tools.settings.jitter_seed());
+        let (slot, cell) = self.slots.get_mut(number)?;
+        let fed = cell.feed().is_some();
+        slot.wake(|policy| Waking {
+            policy: policies
+                .get(usize::from(policy))
+                .unwrap_or(&self.tools.policy)
+                .clone(),
+            jitter: Jitter::new(mix(seed, number, now)),
+            fed: fed && policy == 0,
+        })
     }
 
     pub(super) fn tell(&mut self, slot: u32, event: &Event) {
@@ -132,8 +208,9 @@ impl Driver {
 
     pub(super) fn tell_with(&mut self, number: u32, event: &Event, cargo: Cargo) {
         if let Some(reply) = self.step(number, event, cargo)
-            && let Some(slot) = self.slots.get_mut(number)
-            && let Some(asker) = slot.extra.as_mut().and_then(|extra| extra.decide.take())
+            && let Some((slot, _)) = self.slots.get_mut(number)
+            && let Some(awake) = slot.awake()
+            && let Some(asker) = awake.asked.as_mut().and_then(|asked| asked.decide.take())
         {
             let _ = asker.send(Ok(reply));
         }
@@ -148,8 +225,8 @@ impl Driver {
     ) {
         if let Some(reply) = self.step(number, event, Cargo::default()) {
             let _ = asker.send(Ok(reply));
-        } else if let Some(slot) = self.slots.get_mut(number) {
-            slot.extra().decide = Some(asker);
+        } else if let Some(awake) = self.awake(number) {
+            awake.asked().decide = Some(asker);
         } else {
             let _ = asker.send(Err(ControlError::NotFollowed));
         }
@@ -161,7 +238,11 @@ impl Driver {
         asker: oneshot::Sender<Result<(), ControlError>>,
     ) {
         match self.slots.get_mut(number) {
-            Some(slot) if slot.actor.is_busy() => slot.extra().quiet.push(asker),
+            Some((slot, _)) if slot.is_busy() => {
+                if let Some(awake) = slot.awake() {
+                    awake.asked().quiet.push(asker);
+                }
+            }
             _ => {
                 let _ = asker.send(Ok(()));
             }
@@ -170,43 +251,50 @@ impl Driver {
 
     /// One event into an actor, and its one action out into the queues.
     fn step(&mut self, number: u32, event: &Event, cargo: Cargo) -> Option<Reply> {
+        let slot = self.slots.get(number)?;
+        if let (Event::Named(head), Some(rest)) = (event, slot.asleep())
+            && rest.is_at(head)
+        {
+            return None;
+        }
+        let (was, was_in_step) = (slot.health(), slot.is_in_step());
         let now = self.now();
-        let slot = self.slots.get_mut(number)?;
-        let (was, was_in_step) = (slot.actor.health(), slot.actor.is_in_step());
-        let step = slot.actor.on(now, event);
-        let (health, in_step) = (slot.actor.health(), slot.actor.is_in_step());
-        let confirmed = cargo.t0.filter(|_| step.confirms && self.log.confirms());
+        let step = self.awake(number)?.actor.on(now, event);
+        let (slot, cell) = self.slots.get_mut(number)?;
+        let (health, in_step) = (slot.health(), slot.is_in_step());
+        let shared = &self.tools.shared;
+        let confirmed = cargo
+            .t0
+            .filter(|_| step.confirms && self.tools.log.confirms());
         if let Some(t0) = confirmed {
-            slot.cell.confirm(t0);
+            cell.confirm(t0);
         }
         #[cfg(gleaner_plant)]
         let in_step = in_step || gleaner_core::plant::Plant::PendingForgotten.is_planted();
-        slot.cell.set(health, !in_step);
-        if !slot.actor.is_busy()
-            && let Some(extra) = slot.extra.as_mut()
+        cell.set(health, !in_step);
+        let busy = slot.is_busy();
+        if let Some(awake) = slot.awake()
+            && let Some(asked) = awake.asked.as_mut()
         {
-            for asker in extra.quiet.drain(..) {
-                let _ = asker.send(Ok(()));
+            if !busy {
+                for asker in asked.quiet.drain(..) {
+                    let _ = asker.send(Ok(()));
+                }
             }
         }
         if was != health {
-            lines::health_changed(
-                &slot.grain,
-                slot.actor.cursor(),
-                was,
-                health,
-                cargo.why.as_deref(),
-            );
+            let (grain, cursor) = (&slot.grain, slot.cursor());
+            lines::health_changed(grain, cursor, was, health, cargo.why.as_deref());
+            shared.counts.turned(Some(was), Some(health));
         }
         if was != health || confirmed.is_some() {
-            self.shared.touch(&slot.grain);
+            shared.touch(&slot.grain);
         }
-        if was != health {
-            self.count_health(was, -1);
-            self.count_health(health, 1);
-        }
-        self.count_in_step(was_in_step, in_step);
+        shared.counts.came_in_step(was_in_step, in_step);
         self.perform(number, step.action, cargo);
+        if let Some((slot, _)) = self.slots.get_mut(number) {
+            slot.sleep();
+        }
         step.reply
     }
 
@@ -233,14 +321,14 @@ impl Driver {
                 let Some((grain, run, log, entries)) = self.run_of(number, cargo) else {
                     return;
                 };
-                if let Some(slot) = self.slots.get(number)
+                if let Some(cell) = self.slots.cell(number)
                     && entries
                         .last()
                         .is_some_and(|last| last.cursor() < run.before)
                 {
-                    slot.cell.revoke();
+                    cell.revoke();
                 }
-                let store = self.store.clone();
+                let store = self.tools.store.clone();
                 self.ops.push(Box::pin(async move {
                     let result = store
                         .rebase(
@@ -256,10 +344,12 @@ impl Driver {
                 }));
             }
             Action::Wait { until } => {
-                if let Some(slot) = self.slots.get_mut(number) {
-                    slot.timer = slot.timer.wrapping_add(1);
+                if let Some((slot, _)) = self.slots.get_mut(number)
+                    && let Some(awake) = slot.awake()
+                {
+                    awake.timer = awake.timer.wrapping_add(1);
                     if let Some(until) = until {
-                        self.timers.set(until, number, slot.timer);
+                        self.timers.set(until, number, awake.timer);
                         self.tidy_timers();
                     }
                 }
@@ -273,7 +363,10 @@ impl Driver {
     fn tidy_timers(&mut self) {
         let (timers, slots) = (&mut self.timers, &self.slots);
         if timers.len() > 1024 + 4 * slots.len() {
-            timers.retain(|number, set| slots.get(number).is_some_and(|slot| slot.timer == set));
+            timers.retain(|number, set| {
+                let slot = slots.get(number);
+                slot.is_some_and(|slot| slot.timer() == set)
+            });
         }
     }
 
@@ -282,7 +375,7 @@ impl Driver {
     fn run_of(&self, number: u32, cargo: Cargo) -> Option<(GrainId, RunInfo, LogId, Vec<Entry>)> {
         let slot = self.slots.get(number)?;
         let (log, entries, answer) = cargo.run?;
-        let before = slot.actor.cursor();
+        let before = slot.cursor();
         let info = RunInfo {
             slot: number,
             before,
@@ -293,58 +386,51 @@ impl Driver {
     }
 
     fn remove(&mut self, number: u32) {
-        let Some(mut slot) = self.slots.remove(number) else {
+        let Some(slot) = self.slots.remove(number) else {
             return;
         };
-        self.count_health(slot.actor.health(), -1);
+        let shared = &self.tools.shared;
+        shared.counts.turned(Some(slot.health()), None);
         // After a shutdown, readers go on to serve what the store holds.
-        if self.closing.is_empty() {
-            self.shared.unregister(&slot.grain);
+        if !self.closing {
+            shared.unregister(&slot.grain);
         }
-        let extra = slot.extra.take().unwrap_or_default();
-        if slot.actor.is_in_doubt() {
-            self.doubtful.insert(slot.grain.clone(), slot.actor);
+        let (grain, Some(awake)) = slot.into_awake() else {
+            return;
+        };
+        let awake = *awake;
+        if awake.actor.is_in_doubt() {
+            self.doubtful.insert(grain.clone(), awake.actor);
         }
-        if let Some(asker) = extra.decide {
+        let asked = awake.asked.unwrap_or_default();
+        if let Some(asker) = asked.decide {
             let _ = asker.send(Err(ControlError::NotFollowed));
         }
-        for asker in extra.quiet {
+        for asker in asked.quiet {
             let _ = asker.send(Ok(()));
         }
-        for asker in extra.gone {
+        for asker in asked.gone {
             let _ = asker.send(());
         }
-        if extra.refollow {
-            self.follow(slot.grain);
+        if let Some(Refollow { feed, policy }) = asked.refollow {
+            self.register(grain, Met { feed, listed: None }, policy);
         }
     }
 
-    pub(super) fn count(&self, health: Health) -> usize {
-        let counts = &self.shared.counts.by_health;
-        counts
-            .get(usize::from(health.code()))
-            .map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-
-    fn count_health(&self, health: Health, change: isize) {
-        if let Some(count) = self.shared.counts.by_health.get(usize::from(health.code())) {
-            count.store(
-                count.load(Ordering::Relaxed).saturating_add_signed(change),
-                Ordering::Relaxed,
-            );
-        }
-    }
-
-    fn count_in_step(&self, was: bool, is: bool) {
-        let count = &self.shared.counts.in_step;
-        match (was, is) {
-            (false, true) => count.fetch_add(1, Ordering::Relaxed),
-            (true, false) => count.fetch_sub(1, Ordering::Relaxed),
-            _ => return,
-        };
+    /// The slot's grain, for lines and replies.
+    pub(super) fn grain(&self, number: u32) -> Option<GrainId> {
+        self.slots.get(number).map(|slot| slot.grain.clone())
     }
 }
 
 pub(super) fn bytes(entries: &[Entry]) -> usize {
     entries.iter().map(|entry| entry.payload().len()).sum()
+}
+
+/// The seed of a woken actor's jitter: another at each waking, the same in a run that is repeated.
+fn mix(seed: u32, number: u32, now: gleaner_actor::Moment) -> u32 {
+    let nanos = now.as_nanos() / 1_000;
+    let moment = u32::try_from(nanos & u64::from(u32::MAX)).unwrap_or_default();
+    seed.wrapping_add(number.wrapping_mul(0x85eb_ca6b))
+        .wrapping_add(moment.wrapping_mul(0xc2b2_ae35))
 }

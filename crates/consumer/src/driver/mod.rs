@@ -1,48 +1,45 @@
 //! The driver: performs what actors and feed readers decide.
 //!
-//! One task owns all actors in a dense slab, one timer queue, and the operations in flight. It gathers
-//! the actors that want the same thing into one call: due polls into one `catch_up`, runs into one
-//! `apply`, loads into one `cursor`. It decides nothing about progress: every `if` of that kind is in
-//! `gleaner-actor`. Dropping it drops the operations in flight, which every contract allows.
+//! The lead owns the readers of feeds and takes what handles ask; shards own the actors ([`shard`]). A
+//! grain belongs to the shard that owns its stripe of the directory, so all that concerns it happens one
+//! thing after the other. One `changes` call serves all shards: the lead deals out the page's names, and
+//! publishes the page's T0 once every shard has told them to its actors (C3, C5).
 //!
-//! Since one task does all of this, an actor's events come one after the other, and a feed page's
-//! names reach every actor before that page's T0 is published (C3, C5).
+//! One shard runs within the lead's task, several in a task each. The lead waits for no shard but in an
+//! operation of its own, and shards wait for the lead never, so neither holds the other up.
 
 mod answers;
 mod feeds;
 mod grains;
 mod lines;
+mod message;
 mod ops;
 mod pump;
-mod reach;
+mod shard;
 mod slots;
+mod sweep;
 mod timers;
 mod waiters;
 
-use std::collections::{HashMap, HashSet};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use gleaner_actor::{Event, GrainActor, Moment, Policy, Reply};
-use gleaner_core::{Filter, GrainId, LogId, ReplicaStore, ReplicationLog};
+use gleaner_actor::{Event, Reply};
+use gleaner_core::{Filter, GrainId, ReplicaStore, ReplicationLog};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::feeds::Feed;
-use self::grains::Queues;
-use self::ops::Done;
-use self::reach::Reach;
-use self::slots::Slots;
-use self::timers::Timers;
+use self::message::{Message, Told};
+use self::ops::LeadDone;
+use self::shard::{Shard, Tools};
 use self::waiters::Waiters;
-use crate::clock::Reading;
 use crate::control::ControlError;
 use crate::follower::{CaughtUp, FollowError};
-use crate::settings::{LONGEST_WAIT, Settings};
+use crate::settings::{Interval, Settings};
 use crate::shared::Shared;
 
 pub(crate) type Replies = Vec<oneshot::Receiver<Result<Reply, ControlError>>>;
@@ -52,6 +49,7 @@ pub(crate) type Replies = Vec<oneshot::Receiver<Result<Reply, ControlError>>>;
 pub(crate) enum Command {
     Follow {
         grain: GrainId,
+        interval: Interval,
         reply: oneshot::Sender<()>,
     },
     FollowAll {
@@ -96,34 +94,24 @@ pub(crate) enum Command {
     },
 }
 
-/// How many events are taken in before their consequences are gathered into calls. Large enough to
-/// fill a call, small enough to send the first one soon.
-const GATHER: usize = 1024;
+/// How many commands and answers are taken in before others have their turn.
+const GATHER: usize = 64;
 
-pub(crate) struct Driver {
-    log: Arc<dyn ReplicationLog>,
-    store: Arc<dyn ReplicaStore>,
-    settings: Settings,
-    policy: Arc<Policy>,
-    shared: Arc<Shared>,
+/// Takes what handles ask, and reads feeds for the shards.
+pub(crate) struct Lead {
+    tools: Tools,
     inbox: mpsc::Receiver<Command>,
-    start: Instant,
-    slots: Slots,
-    timers: Timers,
+    shards: Vec<mpsc::UnboundedSender<Message>>,
     feeds: Vec<Feed>,
-    queues: Queues,
-    ops: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// The log that the store is bound to, once known.
-    bound: Option<LogId>,
-    /// Unfollowed by name: a filter does not bring them back.
-    excluded: HashSet<GrainId>,
-    /// Unfollowed while a change might still land: what their next actors must know.
-    doubtful: HashMap<GrainId, GrainActor>,
+    ops: FuturesUnordered<BoxFuture<'static, LeadDone>>,
     waiters: Waiters,
-    reach: Reach,
     closing: Vec<oneshot::Sender<()>>,
-    /// The latest T0 of a request.
-    last_t0: Option<Moment>,
+}
+
+/// A follower's driver, before it runs.
+pub(crate) struct Driver {
+    lead: Lead,
+    shards: Vec<Shard>,
 }
 
 impl Driver {
@@ -134,159 +122,175 @@ impl Driver {
         shared: Arc<Shared>,
         inbox: mpsc::Receiver<Command>,
     ) -> Self {
-        Self {
+        let count = settings.shards();
+        let tools = Tools {
             log,
             store,
             policy: Arc::new(settings.policy.clone()),
             settings,
             shared,
-            inbox,
             start: Instant::now(),
-            slots: Slots::default(),
-            timers: Timers::default(),
+        };
+        let (senders, shards) = (0..count)
+            .map(|number| {
+                let (sender, inbox) = mpsc::unbounded_channel();
+                (sender, Shard::new(tools.clone(), count, number, inbox))
+            })
+            .unzip();
+        let lead = Lead {
+            tools,
+            inbox,
+            shards: senders,
             feeds: Vec::new(),
-            queues: Queues::default(),
             ops: FuturesUnordered::new(),
-            bound: None,
-            excluded: HashSet::new(),
-            doubtful: HashMap::new(),
             waiters: Waiters::default(),
-            reach: Reach::default(),
             closing: Vec::new(),
-            last_t0: None,
+        };
+        Self { lead, shards }
+    }
+
+    /// Follows a grain before anything else runs.
+    pub(crate) fn follow(&mut self, grain: GrainId) {
+        let feed = self.lead.feed_for(&grain);
+        if let Some(shard) = self.shards.first_mut() {
+            shard.register(grain, message::Met { feed, listed: None }, 0);
         }
     }
 
     /// Runs until every handle is dropped, or a shutdown has drained.
-    pub(crate) async fn run(mut self) {
-        // One timer for all waits, set again only when the first deadline changes: to build one anew in
-        // every turn of the loop costs more than all the rest of it.
-        let mut alarm = pin!(tokio::time::sleep(LONGEST_WAIT));
-        // What it is set for; none once it has rung, and then it is set again whatever is due: a timer
-        // that has rung goes on ringing.
-        let mut set_for: Option<Option<Moment>> = None;
-        loop {
-            // A log and a store that always answer at once would never let another task have its turn.
-            tokio::task::coop::consume_budget().await;
-            self.fire_timers();
-            self.pump();
-            self.answer_waiters();
-            if !self.closing.is_empty() && self.slots.is_empty() {
-                break;
+    pub(crate) async fn run(self) {
+        let Self { mut lead, shards } = self;
+        let shared = lead.tools.shared.clone();
+        let mut tasks = JoinSet::new();
+        let mut alone = None;
+        if shards.len() > 1 {
+            for shard in shards {
+                tasks.spawn(shard.run());
             }
-            let due = self.timers.next();
-            if set_for != Some(due) {
-                let wait = due.map_or(LONGEST_WAIT, |due| due.since(self.now()).min(LONGEST_WAIT));
-                alarm.as_mut().reset(Instant::now() + wait);
-                set_for = Some(due);
-            }
-            tokio::select! {
-                biased;
-                command = self.inbox.recv() => match command {
-                    Some(command) => self.command(command),
-                    None => break,
-                },
-                Some(done) = self.ops.next(), if !self.ops.is_empty() => self.complete(done),
-                () = &mut alarm => set_for = None,
-            }
-            self.gather();
+        } else {
+            alone = shards.into_iter().next().map(Shard::run);
         }
-        for slot in self.slots.all() {
-            if let Some(slot) = self.slots.get(slot) {
-                slot.cell.keep();
-                slot.cell.set(slot.actor.health(), true);
+        let leading = async {
+            lead.run().await;
+            // The shards' inboxes close, which ends those that still run.
+            lead.shards.clear();
+            lead.closing
+        };
+        let alone = async {
+            if let Some(shard) = alone {
+                shard.await;
+            }
+        };
+        let (closing, ()) = tokio::join!(leading, alone);
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a shard of the follower's driver panicked");
             }
         }
-        self.shared.close();
-        for reply in self.closing {
+        shared.close();
+        for reply in closing {
             let _ = reply.send(());
         }
     }
+}
 
-    /// Takes in what has happened already, so that its consequences share calls.
-    fn gather(&mut self) {
+impl Lead {
+    async fn run(&mut self) {
+        loop {
+            // A log that always answers at once would never let another task have its turn.
+            tokio::task::coop::consume_budget().await;
+            self.answer_waiters();
+            let shared = self.tools.shared.clone();
+            let goes_on = tokio::select! {
+                biased;
+                command = self.inbox.recv() => match command {
+                    Some(command) => {
+                        self.command(command);
+                        true
+                    }
+                    None => false,
+                },
+                Some(done) = self.ops.next(), if !self.ops.is_empty() => self.complete(done),
+                () = shared.progressed() => true,
+            };
+            if !(goes_on && self.gather()) {
+                return;
+            }
+        }
+    }
+
+    /// Takes in what has happened already. Whether to go on.
+    fn gather(&mut self) -> bool {
         for _ in 0..GATHER {
             // One of each in turn: handles that never stop asking must not starve what was begun.
             let command = self.inbox.try_recv().ok();
             let done = self.ops.next().now_or_never().flatten();
             if command.is_none() && done.is_none() {
-                return;
+                return true;
             }
-            if let Some(done) = done {
-                self.complete(done);
+            if let Some(done) = done
+                && !self.complete(done)
+            {
+                return false;
             }
             if let Some(command) = command {
                 self.command(command);
             }
         }
+        true
     }
 
-    /// Just before a request is sent: its T0 (C1).
-    fn t0(&mut self) -> Reading {
-        let t0 = self.shared.clock.read();
-        self.last_t0 = self.last_t0.max(Some(t0.monotonic));
-        t0
-    }
-
-    /// A moment that the T0 of no request sent so far has reached, though the clock may not have moved
-    /// since.
-    fn after_all_sent(&self) -> Moment {
-        let now = self.shared.clock.read().monotonic;
-        match self.last_t0 {
-            Some(last) if last >= now => last.plus(Duration::from_nanos(1)),
-            _ => now,
-        }
-    }
-
-    fn now(&self) -> Moment {
-        Moment::after_start(self.start.elapsed())
-    }
-
-    fn fire_timers(&mut self) {
-        let now = self.now();
-        while let Some((slot, set)) = self.timers.pop_due(now) {
-            if self.slots.get(slot).is_some_and(|slot| slot.timer == set) {
-                self.tell(slot, &Event::Timer);
-            }
-        }
-    }
-
-    fn complete(&mut self, done: Done) {
+    /// Whether to go on.
+    fn complete(&mut self, done: LeadDone) -> bool {
         match done {
-            Done::Loaded { slots, result } => self.loaded(slots, result),
-            Done::CaughtUp { slots, t0, result } => self.caught_up(slots, t0, result),
-            Done::Reread { slot, t0, result } => self.reread(slot, t0, result),
-            Done::Applied { runs, result } => self.applied(runs, result),
-            Done::Rebased { run, result } => self.rebased(&run, result),
-            Done::Feed {
+            LeadDone::Feed {
                 feed,
                 serial,
                 t0,
                 outcome,
             } => self.feed_done(feed, serial, t0, outcome),
-            Done::Rebound { result, reply } => self.rebound(result, reply),
+            LeadDone::Rebound { result, reply } => self.rebound(result, reply),
+            LeadDone::CaughtUp { reply, found } => {
+                self.waiters.handed = self.waiters.handed.saturating_sub(1);
+                let _ = reply.send(found.ok_or(FollowError::Ended));
+            }
+            LeadDone::Nothing => {}
+            LeadDone::ShardGone => return false,
         }
+        true
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Follow { grain, reply } => {
-                self.excluded.remove(&grain);
-                self.follow(grain);
-                let _ = reply.send(());
+            Command::Follow {
+                grain,
+                interval,
+                reply,
+            } => {
+                let feed = self.feed_for(&grain);
+                let shard = self.shard_of(&grain);
+                self.send(
+                    shard,
+                    Message::Follow {
+                        grain,
+                        feed,
+                        interval,
+                        reply,
+                    },
+                );
             }
             Command::FollowAll { filter, reply } => self.follow_all(filter, reply),
-            Command::Unfollow { grain, reply } => self.unfollow(grain, reply),
-            Command::PollNow { reply } => {
-                self.poll_all_now();
-                let _ = reply.send(());
+            Command::Unfollow { grain, reply } => {
+                let shard = self.shard_of(&grain);
+                self.send(shard, Message::Unfollow { grain, reply });
             }
+            Command::PollNow { reply } => self.poll_all_now(Some(reply)),
             Command::Ready { reply } => self.waiters.ready(reply),
             Command::CaughtUp { reply } => {
-                if self.log.confirms() {
-                    let since = self.after_all_sent();
+                if self.tools.log.confirms() {
+                    let since = self.tools.shared.after_all_sent();
                     self.waiters.caught_up(since, reply);
-                    self.poll_all_now();
+                    self.poll_all_now(None);
                 } else {
                     let _ = reply.send(Err(FollowError::NotConfirming));
                 }
@@ -296,54 +300,66 @@ impl Driver {
                 grain,
                 event,
                 reply,
-            } => {
-                let told = self.find(&grain).map(|slot| {
-                    self.tell(slot, &event);
-                });
-                let _ = reply.send(told);
-            }
+            } => self.tell(grain, event, Told::Heard(reply)),
             Command::Quiet {
                 grain,
                 event,
                 reply,
-            } => match self.find(&grain) {
-                Ok(slot) => {
-                    self.tell(slot, &event);
-                    self.when_quiet(slot, reply);
-                }
-                Err(error) => {
-                    let _ = reply.send(Err(error));
-                }
-            },
+            } => self.tell(grain, event, Told::Quiet(reply)),
             Command::Decide {
                 grain,
                 event,
                 reply,
-            } => match self.find(&grain) {
-                Ok(slot) => self.decide(slot, &event, reply),
-                Err(error) => {
-                    let _ = reply.send(Err(error));
-                }
-            },
+            } => self.tell(grain, event, Told::Decided(reply)),
             Command::Shutdown { reply } => {
+                let first = self.closing.is_empty();
                 self.closing.push(reply);
                 for feed in &mut self.feeds {
                     feed.end();
                 }
-                for number in self.slots.all() {
-                    if let Some(slot) = self.slots.get(number) {
-                        slot.cell.keep();
-                    }
-                    self.tell(number, &Event::Stop);
+                if first {
+                    self.shut_down();
                 }
             }
         }
     }
 
-    fn find(&self, grain: &GrainId) -> Result<u32, ControlError> {
-        self.shared
-            .find(grain)
-            .map(|followed| followed.slot)
-            .ok_or(ControlError::NotFollowed)
+    fn tell(&self, grain: GrainId, event: Event, reply: Told) {
+        let shard = self.shard_of(&grain);
+        self.send(
+            shard,
+            Message::Tell {
+                grain,
+                event,
+                reply,
+            },
+        );
+    }
+
+    /// Ends the shards; the lead goes on until they have.
+    fn shut_down(&mut self) {
+        let shards: Vec<_> = self.shards.clone();
+        for shard in &shards {
+            let _ = shard.send(Message::Shutdown);
+        }
+        self.ops.push(Box::pin(async move {
+            for shard in shards {
+                shard.closed().await;
+            }
+            LeadDone::ShardGone
+        }));
+    }
+
+    /// The shard that owns a grain.
+    fn shard_of(&self, grain: &GrainId) -> usize {
+        let stripe = self.tools.shared.directory.stripe_of(grain);
+        stripe % self.shards.len().max(1)
+    }
+
+    /// A shard that is gone answers nothing: whoever waits for its answer sees that.
+    fn send(&self, shard: usize, message: Message) {
+        if let Some(shard) = self.shards.get(shard) {
+            let _ = shard.send(message);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The operations: each a future that calls log or store, and what it brings back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use gleaner_actor::Answer;
@@ -11,9 +12,10 @@ use gleaner_core::{
 use tokio::sync::oneshot;
 
 use super::Replies;
-use super::reach::Asked;
+use super::waiters::CaughtUpReply;
 use crate::clock::Reading;
-use crate::follower::FollowError;
+use crate::follower::{CaughtUp, FollowError};
+use crate::reach::Asked;
 
 /// An operation has ended.
 pub(super) enum Done {
@@ -39,6 +41,14 @@ pub(super) enum Done {
         run: RunInfo,
         result: Result<Outcome, Error>,
     },
+    Swept {
+        slots: Vec<u32>,
+        result: Result<Vec<Option<Head>>, Error>,
+    },
+}
+
+/// An operation of the lead has ended.
+pub(super) enum LeadDone {
     Feed {
         feed: usize,
         serial: u32,
@@ -49,6 +59,13 @@ pub(super) enum Done {
         result: Result<LogId, Error>,
         reply: RebindReply,
     },
+    CaughtUp {
+        reply: CaughtUpReply,
+        found: Option<CaughtUp>,
+    },
+    Nothing,
+    /// A shard has ended.
+    ShardGone,
 }
 
 pub(super) type RebindReply = oneshot::Sender<Result<Replies, FollowError>>;
@@ -58,7 +75,22 @@ pub(super) enum FeedDone {
     Started(Result<(LogId, Position), (Asked, Error)>),
     Listed(Result<HeadPage, Error>),
     Page(Result<Changes, Error>),
+    /// The shards have been told what the page before said.
+    Told(Telling),
     Woken,
+}
+
+/// What follows once the shards have been told.
+pub(super) enum Telling {
+    Started,
+    Listed {
+        next: Option<GrainId>,
+    },
+    Page {
+        next: Position,
+        complete: bool,
+        age: Duration,
+    },
 }
 
 /// A grain's base..head, or its history up to a cursor, in one piece.
@@ -84,6 +116,14 @@ pub(super) struct Pending {
 }
 
 type Op = BoxFuture<'static, Done>;
+
+/// Asks for heads.
+pub(super) fn heads(log: Arc<dyn ReplicationLog>, slots: Vec<u32>, grains: Vec<GrainId>) -> Op {
+    Box::pin(async move {
+        let result = log.heads(&grains).await;
+        Done::Swept { slots, result }
+    })
+}
 
 /// Binds the store if nobody has yet, then asks where replicas stand.
 pub(super) fn load(
@@ -137,7 +177,7 @@ pub(super) fn rebind(
     store: Arc<dyn ReplicaStore>,
     bound: Option<LogId>,
     reply: RebindReply,
-) -> Op {
+) -> BoxFuture<'static, LeadDone> {
     Box::pin(async move {
         let result = async {
             let followed = log.identity().await?.log;
@@ -158,7 +198,7 @@ pub(super) fn rebind(
             }
         }
         .await;
-        Done::Rebound { result, reply }
+        LeadDone::Rebound { result, reply }
     })
 }
 

@@ -5,35 +5,41 @@ use std::sync::atomic::Ordering;
 
 use gleaner_core::Advance;
 
-use super::Driver;
 use super::grains::bytes;
 use super::ops::{self, Done};
+use super::shard::Shard;
 
 /// Applies in flight at once: one is filled while the other is carried out.
 const APPLIES: usize = 2;
 
-impl Driver {
+impl Shard {
     /// Gathers what is queued into calls, as far as the bounds allow.
     pub(super) fn pump(&mut self) {
-        let bound = self.settings.reads_in_flight;
-        let chunk = self.settings.grains_per_read;
+        let settings = &self.tools.settings;
+        let (chunk, budget) = (settings.grains_per_read, settings.budget);
+        let bound = self.reads_at_once;
         while !self.queues.loads.is_empty() && self.queues.loading < bound {
             let slots = take(&mut self.queues.loads, chunk);
             let grains = slots.iter().filter_map(|slot| self.grain(*slot)).collect();
             self.queues.loading += 1;
-            let (log, store) = (self.log.clone(), self.store.clone());
-            self.ops
-                .push(ops::load(log, store, self.bound.clone(), slots, grains));
+            let (log, store) = (self.tools.log.clone(), self.tools.store.clone());
+            let bound = self.tools.shared.bound();
+            self.ops.push(ops::load(log, store, bound, slots, grains));
+        }
+        if self.queues.loads.len() < chunk {
+            for told in self.held.drain(..) {
+                let _ = told.send(());
+            }
         }
         self.send_runs();
         // A store that is slower than the log holds the reads back, not the memory up.
-        while self.queues.reading < bound && self.queues.run_bytes <= self.settings.budget.bytes() {
-            let (log, budget) = (self.log.clone(), self.settings.budget);
+        while self.queues.reading < bound && self.queues.run_bytes <= budget.bytes() {
+            let log = self.tools.log.clone();
             if let Some((slot, to)) = self.queues.rereads.pop_front() {
                 let Some(grain) = self.grain(slot) else {
                     continue;
                 };
-                let t0 = self.t0();
+                let t0 = self.tools.shared.t0();
                 self.ops.push(match to {
                     Some(to) => ops::read_up_to(log, budget, t0, slot, grain, to),
                     None => ops::reread(log, budget, t0, slot, grain),
@@ -44,14 +50,18 @@ impl Driver {
                     .iter()
                     .filter_map(|(slot, from)| Some((self.grain(*slot)?, *from)))
                     .collect();
-                let t0 = self.t0();
+                let t0 = self.tools.shared.t0();
                 let slots = polls.into_iter().map(|(slot, _)| slot).collect();
                 self.ops.push(ops::catch_up(log, budget, t0, slots, wants));
             } else {
                 return;
             }
             self.queues.reading += 1;
-            self.shared.counts.reads.fetch_add(1, Ordering::Relaxed);
+            self.tools
+                .shared
+                .counts
+                .reads
+                .fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -75,11 +85,12 @@ impl Driver {
             let given: usize = runs.iter().map(|run: &Advance| bytes(&run.entries)).sum();
             self.queues.run_bytes = self.queues.run_bytes.saturating_sub(given);
             self.queues.applying += 1;
-            self.shared
+            self.tools
+                .shared
                 .counts
                 .runs_applied
                 .fetch_add(runs.len() as u64, Ordering::Relaxed);
-            let store = self.store.clone();
+            let store = self.tools.store.clone();
             self.ops.push(Box::pin(async move {
                 let result = store.apply(&log, runs).await;
                 Done::Applied {

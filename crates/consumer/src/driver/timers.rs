@@ -1,44 +1,56 @@
 //! [`Timers`]: when which actor is due.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use gleaner_actor::Moment;
 
-/// A queue of deadlines, one timer for the whole driver. A deadline that is set again stays in the
-/// queue and is void when it comes: its setting is not the slot's any more.
+/// A wheel of deadlines, one timer for a whole shard: a bucket for each millisecond in which anything is
+/// due, so that to set a deadline and to take one costs the same whether ten or a million wait. A
+/// deadline is kept to the next millisecond, never early. One that is set again stays in its bucket and
+/// is void when it comes: its setting is not the slot's any more.
 #[derive(Default)]
 pub(super) struct Timers {
-    queue: BinaryHeap<Reverse<(Moment, u32, u32)>>,
+    buckets: BTreeMap<u64, Vec<(u32, u32)>>,
+    len: usize,
 }
+
+const NANOS: u64 = 1_000_000;
 
 impl Timers {
     pub(super) fn set(&mut self, due: Moment, slot: u32, setting: u32) {
-        self.queue.push(Reverse((due, slot, setting)));
+        let tick = due.as_nanos().div_ceil(NANOS);
+        self.buckets.entry(tick).or_default().push((slot, setting));
+        self.len += 1;
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.len
     }
 
     /// Keeps the settings of slots that count.
     pub(super) fn retain(&mut self, counts: impl Fn(u32, u32) -> bool) {
-        self.queue
-            .retain(|Reverse((_, slot, setting))| counts(*slot, *setting));
+        self.buckets.retain(|_, bucket| {
+            bucket.retain(|(slot, setting)| counts(*slot, *setting));
+            bucket.shrink_to_fit();
+            !bucket.is_empty()
+        });
+        self.len = self.buckets.values().map(Vec::len).sum();
     }
 
     pub(super) fn next(&self) -> Option<Moment> {
-        self.queue.peek().map(|Reverse((due, ..))| *due)
+        let (tick, _) = self.buckets.first_key_value()?;
+        Some(Moment::from_nanos(tick.saturating_mul(NANOS)))
     }
 
-    /// A slot whose deadline has come, and its setting.
-    pub(super) fn pop_due(&mut self, now: Moment) -> Option<(u32, u32)> {
+    /// The slots of the first bucket whose time has come, with their settings, in the order in which
+    /// they were set.
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<Vec<(u32, u32)>> {
         if self.next()? > now {
             return None;
         }
-        self.queue
-            .pop()
-            .map(|Reverse((_, slot, setting))| (slot, setting))
+        let (_, bucket) = self.buckets.pop_first()?;
+        self.len -= bucket.len();
+        Some(bucket)
     }
 }
 
@@ -46,19 +58,32 @@ impl Timers {
 mod tests {
     use super::*;
 
+    fn at(millis: u32) -> Moment {
+        Moment::START.plus(std::time::Duration::from_millis(u64::from(millis)))
+    }
+
     #[test]
     fn void_settings_can_be_dropped_and_the_rest_come_in_order() {
         let mut timers = Timers::default();
         for setting in 0..1_000 {
-            timers.set(Moment::from_nanos(u64::from(setting)), 7, setting);
+            timers.set(at(setting), 7, setting);
         }
-        timers.set(Moment::from_nanos(5), 8, 0);
+        timers.set(at(5), 8, 0);
         timers.retain(|slot, setting| slot == 8 || setting == 999);
         assert_eq!(timers.len(), 2);
-        assert_eq!(timers.pop_due(Moment::from_nanos(4)), None);
-        let end = Moment::from_nanos(2_000);
-        assert_eq!(timers.pop_due(end), Some((8, 0)));
-        assert_eq!(timers.pop_due(end), Some((7, 999)));
-        assert_eq!(timers.pop_due(end), None);
+        assert_eq!(timers.pop_due(at(4)), None);
+        assert_eq!(timers.pop_due(at(2_000)), Some(vec![(8, 0)]));
+        assert_eq!(timers.pop_due(at(2_000)), Some(vec![(7, 999)]));
+        assert_eq!(timers.pop_due(at(2_000)), None);
+        assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn no_deadline_comes_early() {
+        let mut timers = Timers::default();
+        timers.set(Moment::from_nanos(1_000_001), 7, 0);
+        assert_eq!(timers.next(), Some(at(2)));
+        assert_eq!(timers.pop_due(at(1)), None);
+        assert_eq!(timers.pop_due(at(2)), Some(vec![(7, 0)]));
     }
 }

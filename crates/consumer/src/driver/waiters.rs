@@ -1,68 +1,121 @@
-//! [`Waiters`]: who waits for all grains at once.
+//! Who waits for all grains at once.
 
 use gleaner_actor::{Health, Moment};
-use gleaner_core::GrainId;
 use tokio::sync::oneshot;
 
-use super::Driver;
+use super::Lead;
+use super::message::Message;
+use super::ops::LeadDone;
+use super::shard::Shard;
 use crate::follower::{CaughtUp, FollowError};
 
 #[derive(Default)]
 pub(super) struct Waiters {
     ready: Vec<oneshot::Sender<()>>,
-    catching_up: Vec<CatchingUp>,
+    catching_up: Vec<(Moment, CaughtUpReply)>,
+    /// How many have been handed to the shards.
+    pub(super) handed: usize,
 }
 
-/// Somebody waits for every grain to be confirmed since a moment. A confirmation is never taken back,
-/// so each grain is passed once: the wait costs one walk in all, not one per answer.
-struct CatchingUp {
-    since: Moment,
-    reply: oneshot::Sender<Result<CaughtUp, FollowError>>,
-    next: u32,
-    found: CaughtUp,
-}
+pub(super) type CaughtUpReply = oneshot::Sender<Result<CaughtUp, FollowError>>;
 
 impl Waiters {
     pub(super) fn ready(&mut self, reply: oneshot::Sender<()>) {
         self.ready.push(reply);
     }
 
-    pub(super) fn caught_up(
-        &mut self,
-        since: Moment,
-        reply: oneshot::Sender<Result<CaughtUp, FollowError>>,
-    ) {
-        let found = CaughtUp::default();
-        self.catching_up.push(CatchingUp {
-            since,
-            reply,
-            next: 0,
-            found,
-        });
+    pub(super) fn caught_up(&mut self, since: Moment, reply: CaughtUpReply) {
+        self.catching_up.push((since, reply));
     }
 }
 
-impl Driver {
+/// Somebody waits for every grain of a shard to be confirmed since a moment. A confirmation is never
+/// taken back, so each grain is passed once: the wait costs one walk in all, not one per answer.
+pub(super) struct CatchingUp {
+    since: Moment,
+    reply: oneshot::Sender<CaughtUp>,
+    next: usize,
+    found: CaughtUp,
+}
+
+impl CatchingUp {
+    pub(super) fn new(since: Moment, reply: oneshot::Sender<CaughtUp>) -> Self {
+        Self {
+            since,
+            reply,
+            next: 0,
+            found: CaughtUp::default(),
+        }
+    }
+}
+
+impl Lead {
     pub(super) fn answer_waiters(&mut self) {
-        if !self.waiters.ready.is_empty()
-            && self
-                .feeds
-                .iter()
-                .all(|feed| feed.reader.has_listed() || !feed.discover)
-            && self.count(Health::Bootstrapping) == 0
-        {
-            for reply in self.waiters.ready.drain(..) {
-                let _ = reply.send(());
+        let listed = self
+            .feeds
+            .iter()
+            .all(|feed| feed.reader.has_listed() || !feed.discover);
+        if !self.waiters.ready.is_empty() {
+            // Before the count is looked at, so that a shard that changes it says so.
+            self.tools.shared.await_progress(true);
+            if listed && self.tools.shared.counts.of(Health::Bootstrapping) == 0 {
+                for reply in self.waiters.ready.drain(..) {
+                    let _ = reply.send(());
+                }
             }
         }
-        if self.waiters.catching_up.is_empty() {
-            return;
+        self.tools
+            .shared
+            .await_progress(!self.waiters.ready.is_empty());
+        for (since, reply) in std::mem::take(&mut self.waiters.catching_up) {
+            // What the filters' feeds could still name is found first.
+            let known = self.feeds.iter().filter(|feed| feed.discover).all(|feed| {
+                feed.reader.has_listed() && feed.told_all.is_some_and(|t0| t0.monotonic >= since)
+            });
+            if known {
+                self.hand_on(since, reply);
+            } else if !reply.is_closed() {
+                self.waiters.catching_up.push((since, reply));
+            }
         }
-        for mut waiting in std::mem::take(&mut self.waiters.catching_up) {
+    }
+
+    /// All that was there is followed: each shard says when its own have caught up.
+    fn hand_on(&mut self, since: Moment, reply: CaughtUpReply) {
+        let answers: Vec<_> = self
+            .shards
+            .iter()
+            .map(|shard| {
+                let (reply, answer) = oneshot::channel();
+                let _ = shard.send(Message::CaughtUp { since, reply });
+                answer
+            })
+            .collect();
+        self.waiters.handed += 1;
+        self.ops.push(Box::pin(async move {
+            let mut found = CaughtUp::default();
+            for answer in answers {
+                let Ok(part) = answer.await else {
+                    return LeadDone::CaughtUp { reply, found: None };
+                };
+                found.in_step += part.in_step;
+                found.held += part.held;
+            }
+            LeadDone::CaughtUp {
+                reply,
+                found: Some(found),
+            }
+        }));
+    }
+}
+
+impl Shard {
+    pub(super) fn answer_caught_up(&mut self) {
+        for mut waiting in std::mem::take(&mut self.catching_up) {
             if self.has_caught_up(&mut waiting) {
-                let _ = waiting.reply.send(Ok(waiting.found));
+                let _ = waiting.reply.send(waiting.found);
             } else if !waiting.reply.is_closed() {
-                self.waiters.catching_up.push(waiting);
+                self.catching_up.push(waiting);
             }
         }
     }
@@ -70,19 +123,15 @@ impl Driver {
     /// Goes on from the grain that held it up.
     fn has_caught_up(&self, waiting: &mut CatchingUp) -> bool {
         let since = waiting.since;
-        // What the filters' feeds could still name is found first.
-        let known = self.feeds.iter().filter(|feed| feed.discover).all(|feed| {
-            feed.reader.has_listed() && feed.told_all.is_some_and(|t0| t0.monotonic >= since)
-        });
-        if !known {
-            return false;
-        }
-        while waiting.next < self.slots.end() {
-            if let Some(slot) = self.slots.get(waiting.next) {
-                let standing = slot.cell.standing();
+        while waiting.next < self.slots.places() {
+            let number = self.slots.at(waiting.next);
+            if let Some(number) = number
+                && let (Some(slot), Some(cell)) = (self.slots.get(number), self.slots.cell(number))
+            {
+                let standing = self.tools.shared.standing(cell, cell.tenant());
                 if standing.confirmed.is_some_and(|t0| t0.monotonic >= since) {
                     waiting.found.in_step += 1;
-                } else if slot.actor.health().is_moving() || slot.actor.is_busy() {
+                } else if slot.health().is_moving() || slot.is_busy() {
                     // What is in flight for a bad entry may be what heals it.
                     return false;
                 } else {
@@ -92,10 +141,5 @@ impl Driver {
             waiting.next += 1;
         }
         true
-    }
-
-    /// The slot's grain, for lines and replies.
-    pub(super) fn grain(&self, slot: u32) -> Option<GrainId> {
-        self.slots.get(slot).map(|slot| slot.grain.clone())
     }
 }

@@ -307,7 +307,7 @@ async fn dropping_the_last_handle_leaves_no_task() {
     let alive = tokio::runtime::Handle::current()
         .metrics()
         .num_alive_tasks();
-    assert_eq!(alive, 1, "a clone keeps it");
+    assert_eq!(alive, 3, "a clone keeps the lead and two shards");
     drop(other);
     settle().await;
     assert_eq!(

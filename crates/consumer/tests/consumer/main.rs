@@ -22,3 +22,4 @@ mod ready;
 mod rig;
 mod single;
 mod standing;
+mod sweep;

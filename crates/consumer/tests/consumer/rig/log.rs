@@ -44,6 +44,10 @@ pub(crate) struct RigLog {
     hints: AtomicU8,
     age: AtomicU64,
     page: AtomicUsize,
+    /// Calls of `heads`.
+    pub(crate) heads: AtomicUsize,
+    /// A grain whose tail is lost, unseen, above this head.
+    lost: Mutex<Option<(GrainId, Head)>>,
 }
 
 impl RigLog {
@@ -65,6 +69,8 @@ impl RigLog {
             hints: AtomicU8::new(Hints::True as u8),
             age: AtomicU64::new(0),
             page: AtomicUsize::new(usize::MAX),
+            heads: AtomicUsize::new(0),
+            lost: Mutex::new(None),
         }
     }
 
@@ -114,6 +120,11 @@ impl RigLog {
         self.page.store(names, Ordering::SeqCst);
     }
 
+    /// A grain's head is this one from now on, and nothing shows that it went back.
+    pub(crate) fn lose_unseen(&self, grain: GrainId, left: Head) {
+        *self.lost.lock() = Some((grain, left));
+    }
+
     pub(crate) fn entries_read(&self) -> usize {
         self.entries.load(Ordering::SeqCst)
     }
@@ -139,7 +150,16 @@ impl ReplicationLog for RigLog {
 
     async fn heads(&self, grains: &[GrainId]) -> Result<Vec<Option<Head>>> {
         self.reads.enter()?;
-        self.current().heads(grains).await
+        self.heads.fetch_add(1, Ordering::SeqCst);
+        let mut heads = self.current().heads(grains).await?;
+        if let Some((lost, left)) = &*self.lost.lock() {
+            for (grain, head) in grains.iter().zip(&mut heads) {
+                if grain == lost {
+                    *head = Some(*left);
+                }
+            }
+        }
+        Ok(heads)
     }
 
     async fn list_heads(
@@ -190,6 +210,15 @@ impl ReplicationLog for RigLog {
         if let Ok(answer) = &mut answer {
             if self.deferring.load(Ordering::SeqCst) {
                 answer.grains.fill_with(|| Caught::Deferred);
+            }
+            if let Some((lost, left)) = &*self.lost.lock() {
+                for ((grain, _), caught) in wants.iter().zip(&mut answer.grains) {
+                    if let Caught::Run(run) = caught
+                        && grain == lost
+                    {
+                        run.head = Some(*left);
+                    }
+                }
             }
             for caught in &answer.grains {
                 if let Caught::Run(run) = caught {

@@ -57,6 +57,8 @@ impl Rig {
             .clock(self.clock.clone())
             .poll_interval(INTERVAL)
             .jitter(0.0)
+            .shards(2)
+            .seed(1)
     }
 
     pub(crate) fn follower(&self) -> Follower {

@@ -7,7 +7,7 @@ use gleaner_core::{Error, LogId};
 /// A log whose feed answers may fail every read, and a store that knows its cursors may fail every
 /// write: either is down while anything that failed has not answered since.
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(crate) struct Reach {
     /// A bit for each [`Asked`] that failed last.
     down: u8,
     foreign: Option<LogId>,
@@ -15,7 +15,7 @@ pub(super) struct Reach {
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// The log: positions, pages of changes and of heads.
     Feed = 0b00001,
     /// The log: entries.
@@ -29,7 +29,7 @@ pub(super) enum Asked {
 }
 
 impl Reach {
-    pub(super) fn failed(&mut self, asked: Asked, error: &Error) {
+    pub(crate) fn failed(&mut self, asked: Asked, error: &Error) {
         let was_down = self.down & asked.side() != 0;
         self.down |= asked as u8;
         if !was_down {
@@ -41,7 +41,7 @@ impl Reach {
         }
     }
 
-    pub(super) fn answered(&mut self, asked: Asked) {
+    pub(crate) fn answered(&mut self, asked: Asked) {
         let was_down = self.down & asked.side() != 0;
         self.down &= !(asked as u8);
         if was_down && self.down & asked.side() == 0 {
@@ -51,7 +51,7 @@ impl Reach {
     }
 
     /// An answer came from this log, while the store belongs to `bound`.
-    pub(super) fn identity(&mut self, followed: &LogId, bound: &LogId) {
+    pub(crate) fn identity(&mut self, followed: &LogId, bound: &LogId) {
         if followed == bound {
             if self.foreign.take().is_some() {
                 tracing::info!(log = %followed, "the followed log is the store's again");
