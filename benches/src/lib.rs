@@ -1,4 +1,5 @@
-//! Measurements: what the sanity figures share, and the comparison ([`versus`]).
+//! Measurements: what the sanity figures share, the comparison ([`versus`]), and what is timed or
+//! counted step by step ([`subjects`]).
 
 #![expect(
     clippy::cast_precision_loss,
@@ -6,6 +7,7 @@
     reason = "measurements are quotients of counts and nanoseconds, far below 2^52"
 )]
 
+pub mod subjects;
 pub mod versus;
 
 use std::fmt::Display;

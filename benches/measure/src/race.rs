@@ -81,14 +81,14 @@ pub fn read_race(
         start.wait();
         std::thread::sleep(Duration::from_secs_f64(race.seconds));
         stop.store(true, Ordering::Relaxed);
-        let mut rate = 0.0;
+        let mut reads_per_second = 0.0;
         for reader in readers {
-            rate += reader.join().map_err(|_| "a reader panicked")??;
+            reads_per_second += reader.join().map_err(|_| "a reader panicked")??;
         }
         let reached = writer
             .map(|writer| writer.join().map_err(|_| "the writer panicked"))
             .transpose()?;
-        Ok((rate, reached))
+        Ok((reads_per_second, reached))
     })
 }
 
@@ -105,8 +105,9 @@ mod tests {
             updates_per_second: Some(1000),
         };
         let mut written = 0;
-        let (rate, reached) = read_race(race, |_| Some(1), |some| written += some).unwrap();
-        assert!(rate > 0.0);
+        let (reads_per_second, reached) =
+            read_race(race, |_| Some(1), |some| written += some).unwrap();
+        assert!(reads_per_second > 0.0);
         assert_eq!(reached.unwrap().done, written);
         assert!(read_race(race, |grain| (grain != 3).then_some(1), |_| ()).is_err());
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use gleaner_measure::{BEGIN, Work, decimal};
 
-use super::metric::{better, comparable, median, ratio};
+use super::metric::{beside, comparable, median, ratio};
 use super::options::{Case, Options, Side};
 use super::plan::plan;
 use super::{Outcome, side};
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
                 }
             }
         }
-        print(options.case, &work, measured, options.runs)?;
+        print(options.case, &work, measured, options.runs);
     }
     Ok(())
 }
@@ -159,7 +159,7 @@ fn measure(mut command: Command, case: Case, side: Side) -> Outcome<Vec<(String,
     Err(format!("{}: {} failed: {status}", case.name(), side.name()).into())
 }
 
-fn print(case: Case, work: &Work, mut measured: Measured, runs: u32) -> Outcome<()> {
+fn print(case: Case, work: &Work, mut measured: Measured, runs: u32) {
     let mut medians = BTreeMap::new();
     for ((metric, side), values) in &mut measured {
         values.sort_by(f64::total_cmp);
@@ -177,28 +177,29 @@ fn print(case: Case, work: &Work, mut measured: Measured, runs: u32) -> Outcome<
         println!("{name}.max={}", decimal(*most));
         medians.insert((metric.as_str(), *side), middle);
     }
-    let both = |metric| {
+    let both = |metric: &str| {
         let ours = medians.get(&(metric, Side::Gleaner))?;
         Some((*ours, *medians.get(&(metric, Side::Orlando))?))
     };
-    let compared = both("appends_per_second").is_none_or(|(ours, theirs)| {
-        let compared = comparable(ours, theirs);
-        if !compared {
-            eprintln!("versus: no ratio, the rates reached differ by more than 5 %");
-        }
-        compared
-    });
     let mut metrics: Vec<&str> = medians.keys().map(|(metric, _)| *metric).collect();
     metrics.dedup();
-    for metric in metrics
-        .into_iter()
-        .filter(|metric| compared && better(metric).is_some())
-    {
-        if let Some((ours, theirs)) = both(metric)
-            && let Some(ratio) = ratio(metric, work.grains, ours, theirs)
+    for metric in metrics {
+        let Some((ours, theirs)) = both(metric) else {
+            continue;
+        };
+        let Some(ratio) = ratio(metric, work.grains, ours, theirs) else {
+            continue;
+        };
+        let beside = beside(metric);
+        if let Some((ours, theirs)) = both(&beside)
+            && !comparable(ours, theirs)
         {
-            println!("{}.{metric}.ratio={}", case.name(), decimal(ratio));
+            eprintln!(
+                "versus: no {}.{metric}.ratio: {beside} differs by more than 5 %",
+                case.name()
+            );
+            continue;
         }
+        println!("{}.{metric}.ratio={}", case.name(), decimal(ratio));
     }
-    Ok(())
 }

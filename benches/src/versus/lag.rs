@@ -117,8 +117,8 @@ async fn append(
             continue;
         }
         let grain = draw.below(work.grains);
-        let place = grain as usize;
-        let (Some(id), Some(newest)) = (ids.get(place), newest.get_mut(place)) else {
+        let at = grain as usize;
+        let (Some(id), Some(newest)) = (ids.get(at), newest.get_mut(at)) else {
             continue;
         };
         *newest += 1;

@@ -4,7 +4,7 @@ use gleaner_measure::resolution_nanos;
 
 /// Which direction is better, for metrics that both sides have and that say who is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Better {
+enum Better {
     /// Times, processor time, bytes: theirs over ours.
     Lower,
     /// Rates: ours over theirs.
@@ -12,7 +12,7 @@ pub(crate) enum Better {
 }
 
 /// None for counts, and for what is only there to judge another number by.
-pub(crate) fn better(metric: &str) -> Option<Better> {
+fn better(metric: &str) -> Option<Better> {
     match metric.rsplit('.').next()? {
         "seconds"
         | "cpu_seconds_per_second"
@@ -46,7 +46,16 @@ fn resolution(metric: &str, grains: u32) -> f64 {
     }
 }
 
-/// Whether two rates of appends are near enough for their lags to be compared: within 5 %.
+/// The metric that must be alike on both sides for this one to be compared: the rate of the writer
+/// beside which it was measured.
+pub(crate) fn beside(metric: &str) -> String {
+    match metric.strip_suffix("reads_per_second") {
+        Some(way) => format!("{way}updates_per_second"),
+        None => "appends_per_second".to_owned(),
+    }
+}
+
+/// Whether two rates are near enough for what was measured beside them to be compared: within 5 %.
 pub(crate) fn comparable(ours: f64, theirs: f64) -> bool {
     (ours - theirs).abs() <= 0.05 * ours.max(theirs)
 }
@@ -98,6 +107,15 @@ mod tests {
         assert!(near(median(&[1.0, 2.0, 9.0]), 2.0));
         assert!(near(median(&[1.0, 2.0]), 1.5));
         assert_eq!(median(&[]), None);
+    }
+
+    #[test]
+    fn a_read_is_compared_beside_its_own_writer() {
+        assert_eq!(
+            beside("handle.2_threads.writer.reads_per_second"),
+            "handle.2_threads.writer.updates_per_second"
+        );
+        assert_eq!(beside("p99_ms"), "appends_per_second");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) async fn run(work: &Work) -> Outcome<()> {
 }
 
 /// What may be resident beyond log, store and ids as they were before: every read in flight and every
-/// run being applied at its full budget; for each grain one replica that takes another's place, the
+/// run being applied at its full budget; for each grain one replica that takes another's at, the
 /// history that the log may gather between two truncations, and a kibibyte for the actor.
 fn allowed(work: &Work) -> u64 {
     let calls = 2 * READS_IN_FLIGHT * BYTES_PER_READ;
@@ -148,8 +148,8 @@ async fn flood(
         let mut entries = Vec::new();
         let mut cuts = Vec::new();
         for _ in 0..due.min(1000) {
-            let place = draw.below(work.grains) as usize;
-            let (Some(id), Some(newest)) = (ids.get(place), newest.get_mut(place)) else {
+            let at = draw.below(work.grains) as usize;
+            let (Some(id), Some(newest)) = (ids.get(at), newest.get_mut(at)) else {
                 continue;
             };
             *newest += 1;

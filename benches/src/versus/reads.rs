@@ -33,7 +33,7 @@ pub(crate) fn run(work: &Work, runtime: &Runtime) -> Outcome<()> {
     let mut writer = Writer {
         work,
         ids: &ids,
-        store: &*store,
+        store: &store,
         log,
         runtime,
         newest: 1,
@@ -79,7 +79,7 @@ fn race(
     };
     let mut draw = Draw::new(99);
     let mut failed = None;
-    let (rate, reached) = read_race(race, read, |updates| {
+    let (reads_per_second, reached) = read_race(race, read, |updates| {
         if let Err(error) = writer.update(updates, &mut draw) {
             failed.get_or_insert(error);
         }
@@ -89,7 +89,7 @@ fn race(
     }
     let beside = if reached.is_some() { "writer" } else { "quiet" };
     let name = format!("{way}.{threads}_threads.{beside}");
-    line(&format!("{name}.reads_per_second"), rate);
+    line(&format!("{name}.reads_per_second"), reads_per_second);
     if let Some(reached) = reached {
         line(&format!("{name}.updates_per_second"), reached.per_second);
     }
