@@ -57,23 +57,33 @@ fn side_by_side<W: Send + Sync + 'static>(world: fn() -> W, driver: fn(&W), read
 /// A grain with a feed, live and in step, and its state.
 struct Grain {
     cell: GrainCell,
-    feed: Arc<Confirmed>,
+    feed: Confirmed,
     state: State,
+    tenant: u32,
 }
 
 impl Grain {
     fn new(state: u64) -> Self {
-        let feed = Arc::new(Confirmed::never());
-        let cell = GrainCell::new(Some(feed.clone()));
+        let (feed, cell) = (Confirmed::never(), GrainCell::vacant());
+        let tenant = cell.open(Some(0));
         cell.set(Health::Live, false);
         feed.raise(at(10, 10));
         let state = State::new(state);
-        Self { cell, feed, state }
+        Self {
+            cell,
+            feed,
+            state,
+            tenant,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        self.cell.standing(Some(&self.feed), self.tenant)
     }
 
     /// As every reader reads.
     fn read(&self) -> (Standing, u64) {
-        let standing = self.cell.standing();
+        let standing = self.standing();
         let state = self.state.get();
         (self.cell.still(standing), state)
     }
@@ -175,9 +185,27 @@ fn a_retired_cell_is_not_confirmed_by_a_feed_that_goes_on() {
             grain.feed.raise(at(20, 20));
         },
         |grain| {
-            let standing = grain.cell.standing();
+            let standing = grain.standing();
             assert_ne!(standing.confirmed, Some(at(20, 20)));
             assert!(standing.gone || standing.confirmed == Some(at(10, 10)));
+        },
+    );
+}
+
+/// A cell that another grain has got: what is confirmed of that one is not taken for the former's.
+#[test]
+fn c5_what_is_confirmed_of_the_next_tenant_is_not_the_formers() {
+    side_by_side(
+        || Grain::new(1),
+        |grain| {
+            grain.cell.retire();
+            grain.cell.open(None);
+            grain.cell.confirm(at(20, 20));
+            grain.cell.set(Health::Live, false);
+        },
+        |grain| {
+            let standing = grain.standing();
+            assert!(standing.gone || standing.confirmed != Some(at(20, 20)));
         },
     );
 }
