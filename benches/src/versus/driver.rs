@@ -160,6 +160,10 @@ fn measure(mut command: Command, case: Case, side: Side) -> Outcome<Vec<(String,
 }
 
 fn print(case: Case, work: &Work, mut measured: Measured, runs: u32) {
+    // `scale` has the grains in its names.
+    if case != Case::Scale {
+        println!("{}.grains={}", case.name(), work.grains);
+    }
     let mut medians = BTreeMap::new();
     for ((metric, side), values) in &mut measured {
         values.sort_by(f64::total_cmp);

@@ -227,7 +227,7 @@ impl Stripe {
             self.ids.reserve_exact((self.ids.len() / 8).max(CHUNK));
         }
         self.ids.push(None);
-        if index(row) % CHUNK == 0 {
+        if index(row).is_multiple_of(CHUNK) {
             self.chunks.push(new_chunk());
         }
         Some(row)

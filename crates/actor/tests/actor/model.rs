@@ -44,8 +44,8 @@ const PAGE: usize = 2;
 
 pub(crate) struct World {
     pub(crate) actor: GrainActor,
-    fed: bool,
-    seed: u32,
+    /// What an actor is woken with.
+    waking: (Jitter, bool),
     log: Vec<Entry>,
     next_digest: u64,
     epoch: u64,
@@ -71,8 +71,7 @@ impl World {
     pub(crate) fn new(fed: bool, seed: u32) -> Self {
         Self {
             actor: GrainActor::new(exact(), Jitter::new(seed), fed),
-            fed,
-            seed,
+            waking: (Jitter::new(seed), fed),
             log: Vec::new(),
             next_digest: 1,
             epoch: 1,
@@ -164,13 +163,15 @@ impl World {
             return;
         };
         let head = self.head().filter(|head| rest.is_at(head));
-        let woken = rest.wake(exact(), Jitter::new(self.seed), self.fed);
+        let (jitter, fed) = self.waking;
+        let woken = rest.wake(exact(), jitter, fed);
         let told = |actor: &GrainActor| {
             let text = format!("{actor:?}");
-            let (before, jitter) = text.split_once("jitter: Jitter(").unwrap();
-            let (_, after) = jitter.split_once(',').unwrap();
-            format!("{before}{after}")
+            let (before, rest) = text.split_once("jitter: Jitter(")?;
+            let (_, after) = rest.split_once(',')?;
+            Some(format!("{before}{after}"))
         };
+        assert!(told(&woken).is_some());
         assert_eq!(told(&woken), told(&self.actor));
         self.actor = woken;
         if let Some(head) = head {

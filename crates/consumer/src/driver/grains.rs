@@ -272,14 +272,11 @@ impl Shard {
         #[cfg(gleaner_plant)]
         let in_step = in_step || gleaner_core::plant::Plant::PendingForgotten.is_planted();
         cell.set(health, !in_step);
-        let busy = slot.is_busy();
-        if let Some(awake) = slot.awake()
-            && let Some(asked) = awake.asked.as_mut()
+        if !slot.is_busy()
+            && let Some(asked) = slot.awake().and_then(|awake| awake.asked.as_mut())
         {
-            if !busy {
-                for asker in asked.quiet.drain(..) {
-                    let _ = asker.send(Ok(()));
-                }
+            for asker in asked.quiet.drain(..) {
+                let _ = asker.send(Ok(()));
             }
         }
         if was != health {

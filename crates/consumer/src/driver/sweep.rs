@@ -12,6 +12,7 @@ use gleaner_core::{Error, Head};
 
 use super::ops;
 use super::shard::Shard;
+use super::slots::Slot;
 use crate::reach::Asked;
 
 pub(super) struct Sweep {
@@ -95,7 +96,7 @@ impl Shard {
         };
         self.tools.shared.answered(Asked::Reads);
         for (number, head) in slots.into_iter().zip(heads) {
-            let Some(rest) = self.slots.get(number).and_then(|slot| slot.asleep()) else {
+            let Some(rest) = self.slots.get(number).and_then(Slot::asleep) else {
                 continue;
             };
             let nothing = rest.cursor() == gleaner_core::Cursor::ZERO;
