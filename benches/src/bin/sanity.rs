@@ -12,7 +12,8 @@ use gleaner::sqlite::SqliteLog;
 use gleaner::{
     Cursor, Draft, Filter, Follower, GrainId, Publisher, ReadOptions, ReplicationLog, Writer,
 };
-use gleaner_benches::{line, print_runs, quantile};
+use gleaner_benches::{line, print_runs};
+use gleaner_measure::quantile;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -74,8 +75,8 @@ async fn lag() -> Outcome<()> {
             reader.get_when(&grain, wanted).await?;
             samples.push(appended.elapsed().as_secs_f64() * 1000.0);
         }
-        p50.push(quantile(&mut samples, 0.5));
-        p99.push(quantile(&mut samples, 0.99));
+        p50.extend(quantile(&mut samples, 0.5));
+        p99.extend(quantile(&mut samples, 0.99));
         follower.shutdown().await;
     }
     print_runs("lag_memory.p50_ms", p50);

@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// How long is measured.
     #[arg(long)]
     pub(crate) seconds: Option<f64>,
+    /// Appends, or updates, a second (both lags, reads, scale, neighbours).
+    #[arg(long)]
+    pub(crate) rate: Option<u32>,
     /// How often each side runs.
     #[arg(long, default_value_t = 3)]
     pub(crate) runs: u32,

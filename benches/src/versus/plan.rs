@@ -19,12 +19,13 @@ pub(crate) fn plan(options: &Options) -> Outcome<Vec<Work>> {
     let work = Work {
         grains: options.grains.unwrap_or(defaults.grains),
         states: options.states.unwrap_or(defaults.states),
+        rate: options.rate.unwrap_or(defaults.rate),
         seconds: options.seconds.unwrap_or(defaults.seconds),
         log,
         ..defaults
     };
-    if work.grains == 0 || work.states == 0 || options.runs == 0 {
-        return Err("grains, states and runs are at least one".into());
+    if [work.grains, work.states, work.rate, options.runs].contains(&0) {
+        return Err("grains, states, rate and runs are at least one".into());
     }
     if !work.seconds.is_finite() || work.seconds <= 0.0 {
         return Err("seconds are more than zero".into());
@@ -135,6 +136,13 @@ fn refuse(options: &Options, log: LogKind) -> Outcome<()> {
     if options.states.is_some() && !matches!(options.case, Case::Backlog | Case::Wide) {
         return Err(format!("{case} has no --states").into());
     }
+    let paced = matches!(
+        options.case,
+        Case::Lag | Case::LagProcesses | Case::Reads | Case::Scale | Case::Neighbours
+    );
+    if options.rate.is_some() && !paced {
+        return Err(format!("{case} has no --rate").into());
+    }
     if options.case.is_ours_alone() && options.only == Some(super::options::Side::Orlando) {
         return Err(format!("{case} is ours alone").into());
     }
@@ -180,6 +188,8 @@ mod tests {
             &["backlog", "--grains", "1000"],
             &["scale", "--only", "orlando"],
             &["idle", "--runs", "0"],
+            &["idle", "--rate", "5"],
+            &["lag", "--rate", "0"],
             &["idle", "--seconds", "0"],
             &["nothing"],
         ] {
