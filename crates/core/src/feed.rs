@@ -76,7 +76,7 @@ pub struct Moved {
 /// A page of a feed.
 #[derive(Debug, Clone)]
 pub struct Changes {
-    /// Grains that moved; may name one twice, or one that has not.
+    /// Grains of the filter that moved; may name one twice, or one that has not.
     pub moved: Vec<Moved>,
     /// Where the next page begins.
     pub next: Position,
@@ -93,7 +93,8 @@ pub struct Changes {
 ///
 /// # Contract
 /// - **F1** Every grain in the filter whose head moved after `since` and by `next` is in `moved`, with
-///   a head at least that new. Extra or overtaken names are allowed, omissions are not.
+///   a head at least that new. Extra or overtaken names are allowed, omissions are not, and no grain
+///   outside the filter is named.
 /// - **F2** What becomes visible after the page's snapshot lies after `next`, and `next` comes from
 ///   that same snapshot.
 /// - **F3** A position of another identity, for a wider filter, or beyond the end is `Expired`.
@@ -117,8 +118,9 @@ pub trait ChangeFeed: Send + Sync {
     /// One round trip.
     async fn start(&self, filter: &Filter) -> Result<Position>;
 
-    /// The grains that moved after `since`, at most about `limit` of them and at least one if there
-    /// is one.
+    /// The grains of the filter that moved after `since`, at most about `limit` of them. A page that
+    /// is not complete may hold fewer, even none: a backend passes over no more than some thousand
+    /// others.
     ///
     /// # Contract
     /// F1 to F4. Sees every append that was acknowledged before the call, unless the log says that it

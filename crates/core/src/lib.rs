@@ -34,6 +34,7 @@ mod log;
 pub mod plant;
 pub mod replica;
 mod slice;
+mod slice_set;
 mod store;
 
 pub use budget::Budget;
@@ -46,7 +47,7 @@ pub use entry::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use feed::{ChangeFeed, Changes, Moved, Position};
-pub use filter::Filter;
+pub use filter::{Filter, InvalidShare};
 pub use fold::{Fold, FoldError};
 pub use grain::{GrainId, InvalidGrain};
 pub use head::{Fence, Head};
@@ -55,6 +56,7 @@ pub use limits::Limits;
 pub use log::{Appended, Claim, HeadPage, Page, ReplicationLog, Truncation};
 pub use replica::{Generation, Mark, Replica};
 pub use slice::Slice;
+pub use slice_set::SliceSet;
 pub use store::{
     Advance, Binding, Expected, Outcome, Rebase, ReplicaCell, ReplicaPage, ReplicaStore, Stop,
     StopReason,

@@ -45,7 +45,8 @@ pub struct HeadPage {
     pub identity: Identity,
     /// In byte order of type, then key.
     pub heads: Vec<(GrainId, Head)>,
-    /// Where the next page begins, strictly after; none at the end.
+    /// Where the next page begins, strictly after; it may name a grain that is not in the filter.
+    /// None at the end, and only this means the end: a page may be empty.
     pub next: Option<GrainId>,
 }
 
@@ -149,11 +150,12 @@ pub trait ReplicationLog: Send + Sync + 'static {
     /// One round trip.
     async fn heads(&self, grains: &[GrainId]) -> Result<Vec<Option<Head>>>;
 
-    /// A page of the heads of all grains in a filter, dead ones included, in byte order of type, then
-    /// key, strictly after `after`; at most `limit`, at least one if there is one.
+    /// A page of the heads of all grains in a filter, dead ones included, and of no others, in byte
+    /// order of type, then key, strictly after `after`; at most `limit`. It may hold fewer, even none,
+    /// with more to come: a backend passes over no more than some thousand other grains a page.
     ///
     /// # Contract
-    /// L9, L11. Pages are not of one moment.
+    /// L9, L11. Pages are not of one moment. `next` lies beyond `after`.
     ///
     /// # Errors
     /// `Transient`, `Permanent`.
@@ -162,7 +164,8 @@ pub trait ReplicationLog: Send + Sync + 'static {
     /// Reads only.
     ///
     /// # Cost
-    /// One round trip.
+    /// One round trip; what is looked at lies in the range of type and key prefix, where the backend
+    /// keeps grains in order.
     async fn list_heads(
         &self,
         filter: &Filter,

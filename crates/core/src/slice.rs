@@ -20,8 +20,13 @@ impl Slice {
 
     /// The slice of a grain.
     pub fn of(grain: &GrainId) -> Self {
+        Self::of_name(grain.grain_type(), grain.grain_key())
+    }
+
+    /// The slice of the grain of this type and key.
+    pub(crate) fn of_name(grain_type: &str, grain_key: &str) -> Self {
         let mut hash = Xxh3Default::new();
-        for part in [grain.grain_type(), grain.grain_key()] {
+        for part in [grain_type, grain_key] {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }

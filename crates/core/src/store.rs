@@ -137,7 +137,8 @@ pub enum Binding {
 pub struct ReplicaPage {
     /// In byte order of type, then key.
     pub replicas: Vec<(GrainId, Arc<Replica>)>,
-    /// Where the next page begins, strictly after; none at the end.
+    /// Where the next page begins, strictly after; it may name a grain that is not in the filter.
+    /// None at the end, and only this means the end: a page may be empty.
     pub next: Option<GrainId>,
 }
 
@@ -288,11 +289,12 @@ pub trait ReplicaStore: Send + Sync + 'static {
     /// One round trip.
     async fn cursor(&self, grains: &[GrainId]) -> Result<Vec<Mark>>;
 
-    /// A page of replicas in the filter, in byte order of type, then key, strictly after `after`;
-    /// at most `limit`, at least one.
+    /// A page of the replicas in the filter, and of no others, in byte order of type, then key,
+    /// strictly after `after`; at most `limit`. It may hold fewer, even none, with more to come: a
+    /// store passes over no more than some thousand others a page.
     ///
     /// # Contract
-    /// S4 for each; pages are not of one moment.
+    /// S4 for each; pages are not of one moment. `next` lies beyond `after`.
     ///
     /// # Errors
     /// `Transient` or `Permanent`.
