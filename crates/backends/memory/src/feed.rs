@@ -8,12 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gleaner_core::{ChangeFeed, Changes, Error, Filter, GrainId, Moved, Position, Result};
 
-use crate::BACKEND;
 use crate::log::{MemoryLog, State};
-
-/// The most rows that one `changes` looks at, so that a filter which few grains pass does not hold
-/// the log's lock for all the others: 4,096 rows take well under a millisecond.
-const SCAN: usize = 4096;
+use crate::{BACKEND, SCAN};
 
 /// Grains by the number of their last append. A grain that is appended to again moves to the end, so
 /// the feed has one row a grain, however long the history. A grain's [`Row`] stands in its history.

@@ -15,9 +15,9 @@ use gleaner_core::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::BACKEND;
 use crate::feed::Feed;
 use crate::history::History;
+use crate::{BACKEND, SCAN};
 
 /// A log that lives as long as its last clone. Clones are one log, so that a test can hand it to a
 /// primary and a secondary as two processes would share a server.
@@ -254,26 +254,34 @@ impl ReplicationLog for MemoryLog {
             heads: Vec::new(),
             next: None,
         };
-        let from = filter.only_type().map(first_of_type);
-        let from = match (&from, after) {
-            // No id has such a type: the filter is empty.
-            (Some(None), _) => return Ok(page),
-            (Some(Some(first)), Some(after)) if after < first => Bound::Included(first),
-            (Some(Some(first)), None) => Bound::Included(first),
-            (_, Some(after)) => Bound::Excluded(after),
-            (None, None) => Bound::Unbounded,
+        let Some(first) = filter.first() else {
+            return Ok(page);
         };
-        for (grain, history) in state
-            .grains
-            .range::<GrainId, _>((from, Bound::Unbounded))
-            .take_while(|(grain, _)| filter.includes(grain))
-        {
-            let Some(head) = history.head() else { continue };
-            if page.heads.len() == limit.max(1) {
-                page.next = page.heads.last().map(|(last, _)| last.clone());
+        let from = match after {
+            Some(after) if *after >= first => Bound::Excluded(after),
+            _ => Bound::Included(&first),
+        };
+        let mut passed = 0;
+        for (grain, history) in state.grains.range::<GrainId, _>((from, Bound::Unbounded)) {
+            if filter.is_past(grain) {
                 break;
             }
-            page.heads.push((grain.clone(), head));
+            match history.head().filter(|_| filter.includes(grain)) {
+                Some(head) if page.heads.len() < limit.max(1) => {
+                    page.heads.push((grain.clone(), head));
+                }
+                Some(_) => {
+                    page.next = page.heads.last().map(|(last, _)| last.clone());
+                    break;
+                }
+                None => {
+                    passed += 1;
+                    if passed == SCAN {
+                        page.next = Some(grain.clone());
+                        break;
+                    }
+                }
+            }
         }
         Ok(page)
     }
@@ -339,11 +347,6 @@ impl State {
     pub(crate) fn head(&self, grain: &GrainId) -> Option<Head> {
         self.grains.get(grain).and_then(History::head)
     }
-}
-
-/// The least id there can be of a type; none if no id can have it.
-fn first_of_type(name: &str) -> Option<GrainId> {
-    GrainId::new(name, "\0").ok()
 }
 
 /// Where identities come from: 16 bytes that need only differ from log to log.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use gleaner_core::{Filter, GrainId, Replica, ReplicaCell};
 
+use crate::SCAN;
 use crate::sync::{Counted, Map, Mutex, MutexGuard, Pointer};
 
 /// One grain's place. Readers swap nothing and wait for nobody; writers hold `writing` from the read
@@ -115,32 +116,38 @@ impl Slots {
         });
     }
 
-    /// Up to `limit` ids in the filter, in order, strictly after `after`. Some may be of empty slots.
+    /// Up to `limit` ids in the filter, in order, strictly after `after`, and where the scan stopped;
+    /// none if it came to the end of what the filter allows. Some ids may be of empty slots.
     pub(crate) fn ids(
         &self,
         filter: &Filter,
         after: Option<&GrainId>,
         limit: usize,
-    ) -> Vec<GrainId> {
-        // The least id there can be of the type; a type that no id can have has none at all.
-        let first = match filter.only_type().map(|name| GrainId::new(name, "\0")) {
-            Some(Ok(first)) => Some(first),
-            Some(Err(_)) => return Vec::new(),
-            None => None,
+    ) -> (Vec<GrainId>, Option<GrainId>) {
+        let mut ids = Vec::new();
+        let Some(first) = filter.first() else {
+            return (ids, None);
         };
-        let from = match (first.as_ref(), after) {
-            (Some(first), Some(after)) if after < first => Bound::Included(first),
-            (_, Some(after)) => Bound::Excluded(after),
-            (Some(first), None) => Bound::Included(first),
-            (None, None) => Bound::Unbounded,
+        let from = match after {
+            Some(after) if *after >= first => Bound::Excluded(after),
+            _ => Bound::Included(&first),
         };
-        self.order
-            .lock()
+        let mut passed = 0;
+        let order = self.order.lock();
+        let within = order
             .range::<GrainId, _>((from, Bound::Unbounded))
-            .take_while(|grain| filter.includes(grain))
-            .take(limit)
-            .cloned()
-            .collect()
+            .take_while(|grain| !filter.is_past(grain));
+        for grain in within {
+            if filter.includes(grain) {
+                ids.push(grain.clone());
+            } else {
+                passed += 1;
+            }
+            if ids.len() == limit || passed == SCAN {
+                return (ids, Some(grain.clone()));
+            }
+        }
+        (ids, None)
     }
 
     #[cfg(test)]

@@ -301,14 +301,9 @@ impl ReplicaStore for MemoryReplicaStore {
         let mut after = after.cloned();
         // Empty slots are passed over; one replica beyond the page tells whether there is a next.
         loop {
-            let ids = self
-                .shared
-                .slots
-                .ids(filter, after.as_ref(), limit.saturating_add(1));
-            let Some(last) = ids.last() else {
-                return Ok(page);
-            };
-            after = Some(last.clone());
+            let wanted = limit.saturating_add(1);
+            let (ids, stopped) = self.shared.slots.ids(filter, after.as_ref(), wanted);
+            let cut = ids.len() < wanted;
             for grain in ids {
                 let Some(replica) = self.peek(&grain) else {
                     continue;
@@ -319,6 +314,12 @@ impl ReplicaStore for MemoryReplicaStore {
                 }
                 page.replicas.push((grain, replica));
             }
+            if cut || stopped.is_none() {
+                // The end, or many that the filter leaves out: the caller decides whether to go on.
+                page.next = stopped;
+                return Ok(page);
+            }
+            after = stopped;
         }
     }
 

@@ -10,10 +10,8 @@ use rusqlite::Connection;
 use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
 use crate::log::SqliteLog;
+use crate::names::SCAN;
 use crate::rows::{self, head_columns};
-
-/// How many rows of other types a filtered page looks at before it hands back what it has.
-const SCAN: usize = 4096;
 
 const MOVED: &str = concat!(
     "SELECT pos, grain_type, grain_key, ",
@@ -61,28 +59,21 @@ fn changes(
         [after] if *after <= end => *after,
         _ => return Err(Error::expired(BACKEND, "the position lies beyond the end").into()),
     };
-    let scan = if filter.only_type().is_some() {
-        limit.max(SCAN)
-    } else {
-        limit
-    };
     let mut select = conn.prepare_cached(MOVED)?;
     let mut rows = select.query([rows::stored(after)])?;
-    let (mut moved, mut seen, mut reached) = (Vec::new(), 0, after);
+    let (mut moved, mut passed, mut reached) = (Vec::new(), 0, after);
     let complete = loop {
         let Some(row) = rows.next()? else { break true };
-        if moved.len() == limit || seen == scan {
+        if moved.len() == limit || passed == SCAN {
             break false;
         }
-        seen += 1;
-        let named = row.get_ref(1)?.as_blob().unwrap_or_default();
-        if filter
-            .only_type()
-            .is_none_or(|name| name.as_bytes() == named)
-            && let Some(head) = rows::read_head(row, 3)?
-        {
-            let grain = rows::read_grain(row, 1)?;
-            moved.push(Moved { grain, head });
+        // What is passed over lies behind `next` for good.
+        match rows::read_grain_in(row, 1, filter)? {
+            Some(grain) => match rows::read_head(row, 3)? {
+                Some(head) => moved.push(Moved { grain, head }),
+                None => passed += 1,
+            },
+            None => passed += 1,
         }
         reached = row.get::<_, i64>(0)?.cast_unsigned();
     };

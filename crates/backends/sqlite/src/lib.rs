@@ -12,6 +12,7 @@ mod error;
 mod feed;
 mod file;
 mod log;
+mod names;
 mod place;
 mod read;
 mod readers;

@@ -4,23 +4,22 @@ use gleaner_core::{
     Budget, CatchUp, Caught, Cursor, Entry, Error, ErrorKind, Filter, GrainId, Head, HeadPage,
     Page, Run, run_after,
 };
-use rusqlite::{Connection, Rows, params};
+use rusqlite::{Connection, Rows};
 
 use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
+use crate::names::{Names, SCAN};
 use crate::rows::{self, GrainRow, entry_columns, head_columns};
 
 const LIST: &str = concat!(
     "SELECT grain_type, grain_key, ",
     head_columns!(),
-    " FROM grain WHERE (grain_type, grain_key) > (?1, ?2) AND head_epoch IS NOT NULL \
-     ORDER BY grain_type, grain_key LIMIT ?3"
+    " FROM grain WHERE (grain_type, grain_key) > (?1, ?2) ORDER BY grain_type, grain_key"
 );
 const LIST_OF_TYPE: &str = concat!(
     "SELECT grain_type, grain_key, ",
     head_columns!(),
-    " FROM grain WHERE grain_type = ?1 AND grain_key > ?2 AND head_epoch IS NOT NULL \
-     ORDER BY grain_key LIMIT ?3"
+    " FROM grain WHERE grain_type = ?1 AND grain_key >= ?2 AND grain_key < ?3 ORDER BY grain_key"
 );
 const ENTRIES_AFTER: &str = concat!(
     "SELECT ",
@@ -41,7 +40,7 @@ pub(crate) fn heads(conn: &Connection, grains: &[GrainId]) -> Result<Vec<Option<
         .collect()
 }
 
-/// A page of the heads in a filter.
+/// A page of the heads in a filter: of what its type and prefix allow, by the index on names.
 pub(crate) fn list_heads(
     conn: &Connection,
     file: FileId,
@@ -50,43 +49,56 @@ pub(crate) fn list_heads(
     limit: usize,
 ) -> Result<HeadPage, Fault> {
     let (identity, _) = rows::read_meta(conn, file)?;
-    let limit = limit.max(1);
-    // One more than asked for says whether there is a next page.
-    let rows_wanted = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-    let (after_type, after_key) = after.map_or((&[][..], &[][..]), |grain| {
-        (grain.grain_type().as_bytes(), grain.grain_key().as_bytes())
-    });
-    let mut heads: Vec<(GrainId, Head)> = Vec::new();
-    let mut next = None;
-    let mut take = |mut rows: Rows<'_>| -> Result<(), Fault> {
-        while let Some(row) = rows.next()? {
-            if heads.len() == limit {
-                next = heads.last().map(|(grain, _)| grain.clone());
+    let mut page = HeadPage {
+        identity,
+        heads: Vec::new(),
+        next: None,
+    };
+    match Names::of(filter, after) {
+        Names::None => {}
+        Names::All(name, key) => {
+            let mut select = conn.prepare_cached(LIST)?;
+            list(select.query([name, key])?, filter, limit.max(1), &mut page)?;
+        }
+        Names::OfType(name, from, below) => {
+            let mut select = conn.prepare_cached(LIST_OF_TYPE)?;
+            let rows = select.query([name, from, below])?;
+            list(rows, filter, limit.max(1), &mut page)?;
+        }
+    }
+    Ok(page)
+}
+
+fn list(
+    mut rows: Rows<'_>,
+    filter: &Filter,
+    limit: usize,
+    page: &mut HeadPage,
+) -> Result<(), Fault> {
+    let mut passed = 0;
+    while let Some(row) = rows.next()? {
+        let named = rows::read_grain_in(row, 0, filter)?;
+        // A grain that was only claimed has no head.
+        let found = match named {
+            Some(grain) => rows::read_head(row, 2)?.map(|head| (grain, head)),
+            None => None,
+        };
+        match found {
+            Some(found) if page.heads.len() < limit => page.heads.push(found),
+            Some(_) => {
+                page.next = page.heads.last().map(|(grain, _)| grain.clone());
                 break;
             }
-            let grain = rows::read_grain(row, 0)?;
-            if let Some(head) = rows::read_head(row, 2)? {
-                heads.push((grain, head));
+            None => {
+                passed += 1;
+                if passed == SCAN {
+                    page.next = Some(rows::read_grain(row, 0)?);
+                    break;
+                }
             }
         }
-        Ok(())
-    };
-    if let Some(name) = filter.only_type().map(str::as_bytes) {
-        // Strictly after a grain of another type: all of this type, or none.
-        if after_type <= name {
-            let from = if after_type == name { after_key } else { &[] };
-            let mut select = conn.prepare_cached(LIST_OF_TYPE)?;
-            take(select.query(params![name, from, rows_wanted])?)?;
-        }
-    } else {
-        let mut select = conn.prepare_cached(LIST)?;
-        take(select.query(params![after_type, after_key, rows_wanted])?)?;
     }
-    Ok(HeadPage {
-        identity,
-        heads,
-        next,
-    })
+    Ok(())
 }
 
 /// A page of a grain's history (L6).

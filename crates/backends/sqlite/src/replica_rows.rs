@@ -10,7 +10,8 @@ use gleaner_core::{
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::error::{BACKEND, Fault};
-use crate::rows::{bits, count, cursor, read_grain, stored};
+use crate::names::{Names, SCAN};
+use crate::rows::{bits, count, cursor, read_grain, read_grain_in, stored};
 
 /// Columns that [`read_row`] reads.
 const ROW: &str =
@@ -183,6 +184,9 @@ pub(crate) fn delete(conn: &Connection, id: i64) -> Result<(), Fault> {
 }
 
 /// A page of replicas in a filter, in order, strictly after one.
+///
+/// Names are walked in their index and rows are fetched one by one, so that no state is read of what
+/// is passed over.
 pub(crate) fn list(
     conn: &Connection,
     filter: &Filter,
@@ -190,49 +194,61 @@ pub(crate) fn list(
     limit: usize,
 ) -> Result<ReplicaPage, Fault> {
     let (bound, _) = read_meta(conn)?;
-    let (after_type, after_key) = after.map_or((&[][..], &[][..]), |grain| {
-        (grain.grain_type().as_bytes(), grain.grain_key().as_bytes())
-    });
-    let columns = format!("grain_type, grain_key, {ROW}, state");
-    let gather = |rows| gather(rows, bound.as_ref(), limit.max(1));
-    let Some(name) = filter.only_type().map(str::as_bytes) else {
-        let mut select = conn.prepare_cached(&format!(
-            "SELECT {columns} FROM replica WHERE (grain_type, grain_key) > (?1, ?2) \
-             ORDER BY grain_type, grain_key"
-        ))?;
-        return gather(select.query(params![after_type, after_key])?);
-    };
-    // Strictly after a grain of another type: all of this type, or none.
-    let from = if after_type == name {
-        after_key
-    } else {
-        &[][..]
-    };
-    if after_type > name {
-        return Ok(ReplicaPage::default());
+    let gather = |names| gather(conn, names, filter, bound.as_ref(), limit.max(1));
+    match Names::of(filter, after) {
+        Names::None => Ok(ReplicaPage::default()),
+        Names::All(name, key) => {
+            let mut select = conn.prepare_cached(
+                "SELECT grain_type, grain_key, id FROM replica \
+                 WHERE (grain_type, grain_key) > (?1, ?2) ORDER BY grain_type, grain_key",
+            )?;
+            gather(select.query([name, key])?)
+        }
+        Names::OfType(name, from, below) => {
+            let mut select = conn.prepare_cached(
+                "SELECT grain_type, grain_key, id FROM replica WHERE grain_type = ?1 \
+                 AND grain_key >= ?2 AND grain_key < ?3 ORDER BY grain_key",
+            )?;
+            gather(select.query([name, from, below])?)
+        }
     }
-    let mut select = conn.prepare_cached(&format!(
-        "SELECT {columns} FROM replica WHERE grain_type = ?1 AND grain_key > ?2 ORDER BY grain_key"
-    ))?;
-    gather(select.query(params![name, from])?)
 }
 
-fn gather(mut rows: Rows<'_>, bound: Option<&LogId>, limit: usize) -> Result<ReplicaPage, Fault> {
+fn gather(
+    conn: &Connection,
+    mut names: Rows<'_>,
+    filter: &Filter,
+    bound: Option<&LogId>,
+    limit: usize,
+) -> Result<ReplicaPage, Fault> {
+    let mut fetch =
+        conn.prepare_cached(&format!("SELECT {ROW}, state FROM replica WHERE id = ?1"))?;
     let mut page = ReplicaPage::default();
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
+    let (mut bytes, mut passed) = (0, 0);
+    while let Some(name) = names.next()? {
+        let Some(grain) = read_grain_in(name, 0, filter)? else {
+            passed += 1;
+            if passed == SCAN {
+                page.next = Some(read_grain(name, 0)?);
+                break;
+            }
+            continue;
+        };
         if page.replicas.len() == limit || bytes > PAGE_BYTES {
             page.next = page.replicas.last().map(|(grain, _)| grain.clone());
             break;
         }
-        let mut replica = read_row(row, 2, bound)?.bare;
+        let mut rows = fetch.query([name.get::<_, i64>(2)?])?;
+        // Of the same snapshot: it is there.
+        let Some(row) = rows.next()? else { continue };
+        let mut replica = read_row(row, 0, bound)?.bare;
         let state = row
-            .get_ref(11)?
+            .get_ref(9)?
             .as_blob_or_null()
             .map_err(rusqlite::Error::from)?;
         replica.state = state.map(Bytes::copy_from_slice);
         bytes += state.map_or(0, <[u8]>::len);
-        page.replicas.push((read_grain(row, 0)?, Arc::new(replica)));
+        page.replicas.push((grain, Arc::new(replica)));
     }
     Ok(page)
 }

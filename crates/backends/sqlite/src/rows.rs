@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use gleaner_core::{
-    Cursor, Digest, Draft, Entry, Epoch, Error, Fence, GrainId, Head, Identity, Kind, LogId,
-    Schema, Source, UnixMillis, Writer,
+    Cursor, Digest, Draft, Entry, Epoch, Error, Fence, Filter, GrainId, Head, Identity, Kind,
+    LogId, Schema, Source, UnixMillis, Writer,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -76,15 +76,37 @@ pub(crate) fn read_head(row: &Row<'_>, at: usize) -> Result<Option<Head>, Fault>
     }))
 }
 
+/// One part of a name.
+fn part<'a>(row: &'a Row<'_>, at: usize) -> rusqlite::Result<&'a str> {
+    let bytes = row.get_ref(at)?.as_blob().map_err(rusqlite::Error::from)?;
+    std::str::from_utf8(bytes).map_err(|error| rusqlite::Error::Utf8Error(at, error))
+}
+
 /// The name in two columns.
 pub(crate) fn read_grain(row: &Row<'_>, at: usize) -> Result<GrainId, Fault> {
-    let part = |at| {
-        let bytes = row.get_ref(at)?.as_blob().map_err(rusqlite::Error::from)?;
-        std::str::from_utf8(bytes).map_err(|error| rusqlite::Error::Utf8Error(at, error))
-    };
-    GrainId::new(part(at)?, part(at + 1)?).map_err(|invalid| {
+    GrainId::new(part(row, at)?, part(row, at + 1)?).map_err(|invalid| {
         Error::permanent(BACKEND, format!("a stored name is damaged: {invalid}")).into()
     })
+}
+
+/// The name in two columns, if the filter includes it. A name of another type is not looked at
+/// further, damaged or not, and nothing is made of one that is passed over.
+pub(crate) fn read_grain_in(
+    row: &Row<'_>,
+    at: usize,
+    filter: &Filter,
+) -> Result<Option<GrainId>, Fault> {
+    let of_another = |name: &str| -> rusqlite::Result<bool> {
+        Ok(row.get_ref(at)?.as_blob().ok() != Some(name.as_bytes()))
+    };
+    if filter.only_type().map(of_another).transpose()? == Some(true) {
+        return Ok(None);
+    }
+    if filter.includes_name(part(row, at)?, part(row, at + 1)?) {
+        read_grain(row, at).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// The row of a grain, if it was ever claimed or written.

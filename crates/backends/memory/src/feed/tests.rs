@@ -144,3 +144,16 @@ async fn a_page_that_ends_with_the_feed_is_complete() {
     let second = log.changes(&first.next, &Filter::all(), 1).await.unwrap();
     assert_eq!((second.moved.len(), second.complete), (1, true));
 }
+
+#[tokio::test]
+async fn the_limit_counts_what_is_in_the_filter() {
+    let log = MemoryLog::new();
+    let since = log.start(&Filter::all()).await.unwrap();
+    for key in 0..400 {
+        append(&log, "t", &key.to_string(), 1).await;
+    }
+    let half = Filter::all().slices(0..512);
+    let page = log.changes(&since, &half, 20).await.unwrap();
+    assert_eq!((page.moved.len(), page.complete), (20, false));
+    assert!(page.moved.iter().all(|moved| half.includes(&moved.grain)));
+}

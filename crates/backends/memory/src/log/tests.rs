@@ -131,6 +131,56 @@ async fn an_unusable_type_filter_lists_nothing() {
     }
 }
 
+/// The keys of all pages, and how many heads each page held.
+async fn pages(log: &MemoryLog, filter: &Filter, limit: usize) -> (Vec<String>, Vec<usize>) {
+    let (mut keys, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
+    loop {
+        let page = log.list_heads(filter, after.as_ref(), limit).await.unwrap();
+        sizes.push(page.heads.len());
+        keys.extend(page.heads.iter().map(|(id, _)| id.grain_key().to_owned()));
+        let Some(next) = page.next else {
+            return (keys, sizes);
+        };
+        after = Some(next);
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_is_a_range_and_costs_what_lies_in_it() {
+    let log = MemoryLog::new();
+    for key in 0..SCAN + 10 {
+        log.append(full(&format!("a{key}"), 1, 1)).await.unwrap();
+        log.append(full(&format!("c{key}"), 1, 1)).await.unwrap();
+    }
+    for key in ["b", "b1", "b2"] {
+        log.append(full(key, 1, 1)).await.unwrap();
+    }
+    // The neighbours are neither looked at nor counted.
+    let ours = Filter::grain_type("t").key_prefix("b");
+    assert_eq!(pages(&log, &ours, 10).await.1, [3]);
+    assert_eq!(pages(&log, &ours, 2).await.1, [2, 1]);
+    // Of every type: passed over one by one, so many a page.
+    let (keys, sizes) = pages(&log, &Filter::all().key_prefix("b"), 10).await;
+    assert_eq!(keys, ["b", "b1", "b2"]);
+    assert_eq!(sizes, [0, 3, 0]);
+}
+
+#[tokio::test]
+async fn the_limit_counts_what_is_in_the_filter() {
+    let log = MemoryLog::new();
+    for key in 0..400 {
+        log.append(full(&key.to_string(), 1, 1)).await.unwrap();
+    }
+    let half = Filter::grain_type("t").share(1, 2).unwrap();
+    let (keys, sizes) = pages(&log, &half, 20).await;
+    assert!((150..250).contains(&keys.len()), "{}", keys.len());
+    let (last, whole) = sizes.split_last().unwrap();
+    assert!(
+        *last <= 20 && whole.iter().all(|size| *size == 20),
+        "{sizes:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_budget_of_nothing_still_brings_one_entry_and_no_payload_is_copied() {
     let log = MemoryLog::with_limits(Limits::default().with_max_batch_entries(2));

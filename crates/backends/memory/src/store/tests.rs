@@ -195,6 +195,29 @@ async fn pages_are_in_order_and_pass_over_empty_slots() {
     drop(held);
 }
 
+#[tokio::test]
+async fn a_filter_that_few_pass_is_listed_in_bounded_pages() {
+    let store = bound().await;
+    for key in 0..crate::SCAN + 10 {
+        apply(&store, full(&format!("a{key}"), 1)).await;
+    }
+    apply(&store, full("b", 1)).await;
+    let first = store
+        .list(&Filter::all().key_prefix("b"), None, 9)
+        .await
+        .unwrap();
+    assert!(first.replicas.is_empty());
+    let second = store
+        .list(&Filter::all().key_prefix("b"), first.next.as_ref(), 9)
+        .await
+        .unwrap();
+    assert_eq!((second.replicas.len(), second.next), (1, None));
+    // With the type, a range.
+    let ours = Filter::grain_type("t").key_prefix("b");
+    let page = store.list(&ours, None, 9).await.unwrap();
+    assert_eq!((page.replicas.len(), page.next), (1, None));
+}
+
 /// Appends its payload; waits for leave where it is told to.
 struct Slow {
     entered: parking_lot::Mutex<mpsc::Sender<()>>,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gleaner_core::{Filter, GrainId, Head, Position, ReplicationLog};
+use gleaner_core::{
+    ChangeFeed, Cursor, Draft, Filter, GrainId, Head, Position, ReplicationLog, Writer,
+};
 use gleaner_memory::MemoryLog;
 use proptest::prelude::*;
 
@@ -22,7 +24,7 @@ enum Turn {
 fn turn() -> impl Strategy<Value = Turn> {
     prop_oneof![
         step(false).prop_map(Turn::Append),
-        (0_usize..3, 0_usize..4).prop_map(|(reader, limit)| Turn::Page { reader, limit }),
+        (0_usize..7, 0_usize..4).prop_map(|(reader, limit)| Turn::Page { reader, limit }),
     ]
 }
 
@@ -107,7 +109,15 @@ proptest! {
     ) {
         let log = MemoryLog::new();
         let mut model = Model::default();
-        let filters = [Filter::all(), Filter::grain_type("plane"), Filter::grain_type("none")];
+        let filters = [
+            Filter::all(),
+            Filter::grain_type("plane"),
+            Filter::grain_type("none"),
+            Filter::grain_type("ship").key_prefix("k3"),
+            Filter::all().key_prefix("k"),
+            Filter::all().share(0, 2).unwrap(),
+            Filter::all().share(1, 2).unwrap(),
+        ];
         let mut readers: Vec<Reader> = filters.into_iter().map(Reader::new).collect();
         for turn in turns {
             match turn {
@@ -131,6 +141,55 @@ proptest! {
                 prop_assert!(left > 0, "the feed never says that it is complete");
             }
             reader.knows_all(&log)?;
+        }
+    }
+
+    /// By listing and by the feed, each follower knows its share, and together they know each grain
+    /// once.
+    #[test]
+    fn shares_of_any_number_name_every_grain_once(
+        keys in prop::collection::btree_set("[a-z]{1,6}", 1..80),
+        of in 1_u16..40,
+        limit in 1_usize..20,
+    ) {
+        let log = MemoryLog::new();
+        let filters: Vec<Filter> = (0..of)
+            .map(|index| Filter::grain_type("t").share(index, of).unwrap())
+            .collect();
+        let starts: Vec<Position> = filters
+            .iter()
+            .map(|filter| now(log.start(filter)).unwrap())
+            .collect();
+        for key in &keys {
+            let id = GrainId::new("t", key.as_str()).unwrap();
+            let entry = Draft::full(id, Cursor::new(1, 1), Writer::new(1), "s").seal();
+            now(log.append(entry)).unwrap();
+        }
+        let (mut listed, mut moved) = (Vec::new(), Vec::new());
+        for (filter, since) in filters.iter().zip(starts) {
+            let mut after = None;
+            loop {
+                let page = now(log.list_heads(filter, after.as_ref(), limit)).unwrap();
+                listed.extend(page.heads.into_iter().map(|(id, _)| id));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let mut since = since;
+            loop {
+                let page = now(log.changes(&since, filter, limit)).unwrap();
+                moved.extend(page.moved.into_iter().map(|moved| moved.grain));
+                since = page.next;
+                if page.complete {
+                    break;
+                }
+            }
+        }
+        for mut named in [listed, moved] {
+            named.sort();
+            let named: Vec<&str> = named.iter().map(GrainId::grain_key).collect();
+            prop_assert!(keys.iter().map(String::as_str).eq(named));
         }
     }
 }
