@@ -23,6 +23,10 @@ use crate::journal::Journal;
 /// The name that errors carry.
 pub(crate) const BACKEND: &str = "file";
 
+/// How many grains a page of a listing looks at: it may end before there are as many heads as asked
+/// for, and everyone else waits while it looks.
+const SCAN: usize = 4096;
+
 /// Small: a truncation writes the whole log anew, and all of it is in memory.
 pub(crate) fn limits() -> Limits {
     Limits::default()
@@ -192,20 +196,32 @@ impl<D: Disk> ReplicationLog for FileLog<D> {
     ) -> Result<HeadPage> {
         let (filter, after) = (filter.clone(), after.cloned());
         self.call(move |state| {
-            let from = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let range = state.grains.range::<GrainId, _>((from, Bound::Unbounded));
-            let mut heads: Vec<(GrainId, Head)> = range
-                .filter(|(id, _)| filter.includes(id))
-                .filter_map(|(id, grain)| Some((id.clone(), grain.head?)))
-                .take(limit.max(1).saturating_add(1))
-                .collect();
-            let more = heads.len() > limit.max(1);
-            heads.truncate(limit.max(1));
-            Ok(HeadPage {
+            let mut page = HeadPage {
                 identity: state.identity.clone(),
-                next: heads.last().filter(|_| more).map(|(id, _)| id.clone()),
-                heads,
-            })
+                heads: Vec::new(),
+                next: None,
+            };
+            let Some(first) = filter.first() else {
+                return Ok(page);
+            };
+            let from = match &after {
+                Some(after) if *after >= first => Bound::Excluded(after),
+                _ => Bound::Included(&first),
+            };
+            let range = state.grains.range::<GrainId, _>((from, Bound::Unbounded));
+            let within = range.take_while(|(id, _)| !filter.is_past(id));
+            let mut last = None;
+            for (looked_at, (id, grain)) in within.enumerate() {
+                let head = grain.head.filter(|_| filter.includes(id));
+                let full = page.heads.len() == limit.max(1);
+                if looked_at == SCAN || (full && head.is_some()) {
+                    page.next = last.cloned();
+                    break;
+                }
+                page.heads.extend(head.map(|head| (id.clone(), head)));
+                last = Some(id);
+            }
+            Ok(page)
         })
         .await
     }

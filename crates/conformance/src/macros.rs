@@ -75,6 +75,10 @@ macro_rules! __log_list {
             l9_latest_sequence_is_the_heads
             l9_listings_are_in_byte_order
             l9_listings_hold_what_the_filter_says
+            l9_listings_hold_what_a_key_prefix_says
+            l9_listings_hold_what_slices_say
+            l9_shares_are_a_partition
+            l9_a_sparse_filter_is_listed_to_its_end
             l9_listings_go_on_after_any_id
             l9_listings_end
             l9_listings_agree_with_heads
@@ -98,6 +102,9 @@ macro_rules! __feed_list {
             f1_every_moved_grain_is_named
             f1_heads_in_a_page_are_the_logs
             f1_a_filter_leaves_out_none_of_its_own
+            f1_a_filter_by_prefix_or_slices_names_its_own_alone
+            f1_shares_are_a_partition
+            f1_a_sparse_filter_is_read_to_its_end
             f1_a_claim_moves_nothing
             f1_nothing_is_left_out_while_many_write
             f1_nothing_of_a_type_is_left_out_while_many_write
@@ -105,6 +112,7 @@ macro_rules! __feed_list {
             f2_what_comes_later_is_after_next
             f2_the_end_is_complete
             f3_a_wider_filter_is_expired
+            f3_a_wider_prefix_or_slice_is_expired
             f3_another_identity_is_expired
             f3_beyond_the_end_is_expired
             f3_start_list_changes_miss_nothing
@@ -135,6 +143,7 @@ macro_rules! __store_list {
             s4_readers_see_one_moment
             s4_readers_see_one_moment_through_rebases
             s4_listings_are_in_byte_order
+            s4_listings_hold_what_the_filter_says
             s4_listings_go_on_after_any_id
             s4_marks_are_in_the_order_asked_for
             s4_a_handle_lasts

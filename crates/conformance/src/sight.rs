@@ -45,8 +45,18 @@ pub(crate) async fn listed<L: ReplicationLog>(
     filter: &Filter,
     limit: usize,
 ) -> Seen<Vec<(GrainId, Head)>> {
+    listed_after(log, filter, None, limit).await
+}
+
+/// The same from a place on.
+pub(crate) async fn listed_after<L: ReplicationLog>(
+    log: &L,
+    filter: &Filter,
+    after: Option<&GrainId>,
+    limit: usize,
+) -> Seen<Vec<(GrainId, Head)>> {
     let mut all: Vec<(GrainId, Head)> = Vec::new();
-    let mut after: Option<GrainId> = None;
+    let mut after = after.cloned();
     loop {
         let page = log.list_heads(filter, after.as_ref(), limit).await?;
         ensure!(

@@ -45,6 +45,14 @@ impl From<gleaner_core::InvalidGrain> for Broken {
     }
 }
 
+impl From<gleaner_core::InvalidShare> for Broken {
+    fn from(error: gleaner_core::InvalidShare) -> Self {
+        Self(format!(
+            "the kit asks for a share that there is not: {error}"
+        ))
+    }
+}
+
 impl From<tokio::task::JoinError> for Broken {
     fn from(error: tokio::task::JoinError) -> Self {
         Self(format!("a call panicked: {error}"))

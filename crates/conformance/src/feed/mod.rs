@@ -1,11 +1,13 @@
 //! The tests of clauses F1 to F5.
 
+mod filters;
 mod names;
 mod pages;
 mod positions;
 mod reader;
 mod waits;
 
+pub(crate) use filters::*;
 pub(crate) use names::*;
 pub(crate) use pages::*;
 pub(crate) use positions::*;

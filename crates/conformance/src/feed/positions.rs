@@ -14,7 +14,7 @@ use crate::sight::{append_all, listed};
 use crate::verdict::{Seen, ensure, ensure_eq, ensure_matches};
 use crate::{Broken, LogFactory, Verdict};
 
-async fn must_expire(
+pub(super) async fn must_expire(
     feed: &dyn ChangeFeed,
     since: &Position,
     filter: &Filter,
@@ -161,7 +161,12 @@ pub(crate) async fn f3_start_list_changes_miss_nothing(factory: &impl LogFactory
         }));
     }
     let mut readers = Vec::new();
-    for filter in [Filter::all(), Filter::grain_type("listed")] {
+    for filter in [
+        Filter::all(),
+        Filter::grain_type("listed"),
+        Filter::grain_type("listed").key_prefix("1"),
+        Filter::all().share(1, 2)?,
+    ] {
         let feed = feed_of(&*log)?;
         let mut reader = Reader::start(feed, filter.clone()).await?;
         for (grain, head) in listed(&*log, &filter, 3).await? {

@@ -1,10 +1,10 @@
 //! L9 and L11 in listings: every grain once, in byte order, from any place.
 
-use gleaner_core::{Cursor, Filter, GrainId, Head, ReplicationLog};
+use gleaner_core::{Cursor, Entry, Filter, GrainId, Head, ReplicationLog, Slice};
 
 use super::fidelity::awkward_grains;
-use crate::pen::{Pen, grain, head_of};
-use crate::sight::{append_all, listed};
+use crate::pen::{Dice, Pen, grain, head_of};
+use crate::sight::{append_all, append_many, listed, listed_after};
 use crate::verdict::{Seen, ensure, ensure_eq};
 use crate::{LogFactory, Verdict};
 
@@ -99,23 +99,145 @@ pub(crate) async fn l9_listings_go_on_after_any_id(factory: &impl LogFactory) ->
             Filter::all(),
             Filter::grain_type("type"),
             Filter::grain_type("a"),
+            Filter::grain_type("type").key_prefix("a"),
+            Filter::all().key_prefix("a"),
+            Filter::all().slices(300..700),
         ] {
-            let page = log.list_heads(&filter, Some(after), 2).await?;
             let rest: Vec<_> = expected
                 .iter()
                 .filter(|(grain, _)| grain > after && filter.includes(grain))
                 .cloned()
                 .collect();
-            let first: Vec<_> = rest.iter().take(2).cloned().collect();
-            ensure_eq!(page.heads, first, "two heads after {after} of {filter:?}");
-            ensure!(
-                page.next.is_some() || rest.len() <= 2,
-                "the listing after {after} ended with {} heads left out",
-                rest.len() - 2
-            );
+            let seen = listed_after(&log, &filter, Some(after), 2).await?;
+            ensure_eq!(seen, rest, "the heads after {after} of {filter:?}");
         }
     }
     Ok(())
+}
+
+/// A key prefix, of one type or of all, is compared as bytes: no wildcard, no other case, no other
+/// form of a letter, whole keys and longer ones.
+pub(crate) async fn l9_listings_hold_what_a_key_prefix_says(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let expected = written(&log, &awkward_grains()?).await?;
+    let longest = "x".repeat(512);
+    let prefixes = [
+        "",
+        "a",
+        "A",
+        "a.",
+        "a\0",
+        "ab",
+        "abc",
+        "\0",
+        "*",
+        "%",
+        "_",
+        "?",
+        "e",
+        "\u{e9}",
+        "\u{1f33e}",
+        "\u{10ffff}",
+        "xxx",
+        longest.as_str(),
+    ];
+    for prefix in prefixes {
+        for name in [None, Some("type"), Some("a"), Some("unknown")] {
+            let rule = name.map_or_else(Filter::all, Filter::grain_type);
+            let filter = rule.key_prefix(prefix);
+            let own: Vec<_> = expected
+                .iter()
+                .filter(|(grain, _)| name.is_none_or(|name| grain.grain_type() == name))
+                .filter(|(grain, _)| grain.grain_key().as_bytes().starts_with(prefix.as_bytes()))
+                .cloned()
+                .collect();
+            for limit in [1, 3, 1000] {
+                let seen = listed(&log, &filter, limit).await?;
+                ensure_eq!(seen, own, "the heads of {filter}, in pages of {limit}");
+            }
+        }
+    }
+    let longer = Filter::all().key_prefix(longest + "x");
+    let seen = listed(&log, &longer, 10).await?;
+    ensure!(seen.is_empty(), "no key is that long: {seen:?}");
+    Ok(())
+}
+
+/// Slices, alone and with type and prefix, hold the grains whose slice they name.
+pub(crate) async fn l9_listings_hold_what_slices_say(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let expected = written(&log, &awkward_grains()?).await?;
+    for rule in [
+        Filter::all(),
+        Filter::grain_type("type"),
+        Filter::all().key_prefix("a"),
+    ] {
+        for slices in [0..1, 0..512, 512..1024, 100..900] {
+            let filter = rule.clone().slices(slices.clone());
+            let own: Vec<_> = expected
+                .iter()
+                .filter(|(grain, _)| rule.includes(grain))
+                .filter(|(grain, _)| slices.contains(&Slice::of(grain).get()))
+                .cloned()
+                .collect();
+            for limit in [1, 4, 1000] {
+                let seen = listed(&log, &filter, limit).await?;
+                ensure_eq!(seen, own, "the heads of {filter}, in pages of {limit}");
+            }
+        }
+        let none = listed(&log, &rule.slices([]), 10).await?;
+        ensure!(none.is_empty(), "no slice holds no grain: {none:?}");
+    }
+    Ok(())
+}
+
+/// The shares of any number of followers name every grain exactly once.
+pub(crate) async fn l9_shares_are_a_partition(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let expected = written(&log, &awkward_grains()?).await?;
+    let mut dice = Dice::new(9);
+    for round in 0..8 {
+        let of = [1, 2, 3, 1024].get(round).copied();
+        let of = of.unwrap_or_else(|| u16::try_from(2 + dice.roll(40)).unwrap_or(2));
+        let mut named = Vec::new();
+        for index in 0..of {
+            let share = Filter::all().share(index, of)?;
+            named.extend(listed(&log, &share, 1 + dice.pick(20)).await?);
+        }
+        named.sort_by(|(one, _), (other, _)| one.cmp(other));
+        ensure_eq!(named, expected, "what {of} followers list together");
+    }
+    Ok(())
+}
+
+/// Few in the filter among many: whatever a backend looks at in one call, the listing gets to them.
+pub(crate) async fn l9_a_sparse_filter_is_listed_to_its_end(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let (crowd, few) = crowd_and_few()?;
+    append_many(&log, &crowd).await?;
+    append_many(&log, &few).await?;
+    let names: Vec<&GrainId> = few.iter().map(Entry::grain).collect();
+    let filter = Filter::all().key_prefix("few");
+    for limit in [1, 2, 1000] {
+        let seen = listed(&log, &filter, limit).await?;
+        let seen: Vec<&GrainId> = seen.iter().map(|(grain, _)| grain).collect();
+        ensure_eq!(seen, names, "the few among many, in pages of {limit}");
+    }
+    Ok(())
+}
+
+/// Entries of some thousand grains, more than a backend is expected to look at in one call, and of a
+/// few whose keys begin with `few`, among them and behind them, in order.
+pub(crate) fn crowd_and_few() -> Seen<(Vec<Entry>, Vec<Entry>)> {
+    let mut crowd = Vec::new();
+    for at in 0..5_000 {
+        crowd.push(Pen::new(&grain("crowd", &format!("{at:05}"))?).full("x"));
+    }
+    let mut few = Vec::new();
+    for (name, key) in [("crowd", "few"), ("crowd", "few 1"), ("last", "few")] {
+        few.push(Pen::new(&grain(name, key)?).full("x"));
+    }
+    Ok((crowd, few))
 }
 
 /// A page of a limit of nothing still gets on; the end is said; answers carry the identity.

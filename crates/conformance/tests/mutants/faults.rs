@@ -39,14 +39,15 @@ faults! {
     "L8": StrangersAreDeferred CatchUpIsOfTwoMoments CatchUpIsTruncated CompleteIsAlwaysSaid EachGrainHasTheBudget
         RunsAlwaysBeginAtTheBase RunsAreCutToNothing RunsLeaveOutADelta RunsNameAnOlderHead
         RunsNeverSkip TheFirstIsDeferred;
-    "L9": HeadsAreStale ListingsGoByJoinedNames TheDeadAreNotListed;
+    "L9": HeadsAreStale ListingsGoByJoinedNames ListingsIgnoreThePrefix ListingsIgnoreTheSlices
+        SlicesAreOfTheKey SparseListingsEndEarly TheDeadAreNotListed;
     "L10": ReopeningLosesClaims ReopeningLosesTheLastEntry;
     "L11": EveryLogHasOneName ReopeningDrawsANewName;
     "L12": BatchLimitIsOneLess PayloadLimitIsOneLess PayloadLimitIsOneMore;
-    "F1": ClaimsMakeAHead AFilterLosesItsOwn DeathsAreNotNamed NamesCarryTheFirstHead PagesAlwaysSayComplete
-        SomeMovesAreNotNamed;
+    "F1": ClaimsMakeAHead AFilterLosesItsOwn APrefixLosesTheWholeKey DeathsAreNotNamed NamesCarryTheFirstHead
+        NamesIgnoreThePrefix NamesIgnoreTheSlices PagesAlwaysSayComplete SomeMovesAreNotNamed SparsePagesSayComplete;
     "F2": CutPagesGoToTheEnd NextIsOfALaterMoment PagesNeverSayComplete;
-    "F3": AnyIdentityIsServed BeyondTheEndIsServed StartsLieAhead WiderFiltersAreServed;
+    "F3": AnyIdentityIsServed BeyondTheEndIsServed OnlyTypesAreBound StartsLieAhead WiderFiltersAreServed;
     "F4": ALimitOfNothingStops PagesIgnoreTheLimit;
     "F5": WaitsHaveNoDeadline WaitsNeverWake WaitsSleepOverWhatIsThere;
 }
@@ -59,7 +60,7 @@ faults! {
     "S3": AppliesRace DeltasAreNeverChecked DeltasFollowAnything DeltasLeap DeltasMakeAState
         GapsAreSkipped;
     "S4": GetsAreCached HandlesAreFrozen HandlesNeedAState HandlesOutliveRemoval ListsAreByKey
-        ListsLeaveOutTheDead MarksLeaveOutStrangers PeeksAreFrozen RebasesRemoveFirst
+        ListsIgnoreThePrefix ListsIgnoreTheSlices ListsLeaveOutTheDead MarksLeaveOutStrangers PeeksAreFrozen RebasesRemoveFirst
         StateComesBeforeCursor;
     "S5": ReopeningLosesRows DroppedAppliesAreTorn;
     "S6": PruningRemovesAll TombstonesForgetTheCursor TombstonesKeepTheState WholeStatesAreAppended;

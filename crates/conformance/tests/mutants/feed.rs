@@ -18,7 +18,8 @@ impl Plain {
         } else {
             &state.identity
         };
-        let asked = if self.is(WiderFiltersAreServed) {
+        let own_type = since.filter().only_type() == filter.only_type();
+        let asked = if self.is(WiderFiltersAreServed) || (own_type && self.is(OnlyTypesAreBound)) {
             since.filter()
         } else {
             filter
@@ -84,20 +85,25 @@ impl ChangeFeed for Plain {
             if self.is(CutPagesGoToTheEnd) {
                 next = state.counter;
             }
-            let moved = rows
+            let moved: Vec<Moved> = rows
                 .into_iter()
                 .map(|(_, moved)| moved)
-                .filter(|moved| filter.includes(&moved.grain))
+                .filter(|moved| self.passes(filter, &moved.grain))
+                .filter(|moved| {
+                    !self.is(APrefixLosesTheWholeKey)
+                        || filter.only_prefix() != Some(moved.grain.grain_key())
+                })
                 .filter(|moved| {
                     moved.grain.grain_type() != "odd"
                         || !self.is(AFilterLosesItsOwn)
                         || filter.only_type().is_none()
                 })
                 .collect();
+            let sparse = moved.is_empty() && self.is(SparsePagesSayComplete);
             let page = Changes {
                 moved,
                 next: Self::position(&state, filter, next),
-                complete: !more || self.is(PagesAlwaysSayComplete),
+                complete: !more || sparse || self.is(PagesAlwaysSayComplete),
                 age: Duration::ZERO,
             };
             (page, state.counter)

@@ -13,7 +13,7 @@ use gleaner_conformance::{LogFactory, NotApplicable};
 use gleaner_core::{
     Appended, Budget, CatchUp, ChangeFeed, Claim, Cursor, Digest, Entry, Error, ErrorKind, Fence,
     Filter, GrainId, Head, HeadPage, Identity, Kind, Limits, LogId, Page, ReplicationLog, Result,
-    Truncation,
+    Slice, Truncation,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -122,6 +122,25 @@ impl LogFactory for Logs {
 impl Plain {
     pub(crate) fn is(&self, fault: LogFault) -> bool {
         self.fault == Some(fault)
+    }
+
+    /// Whether a filter lets a grain pass, part by part.
+    pub(crate) fn passes(&self, filter: &Filter, grain: &GrainId) -> bool {
+        let (kind, key) = (grain.grain_type(), grain.grain_key());
+        let slice = if self.is(SlicesAreOfTheKey) {
+            GrainId::new("-", key).map_or_else(|_| Slice::of(grain), |id| Slice::of(&id))
+        } else {
+            Slice::of(grain)
+        };
+        filter.only_type().is_none_or(|name| name == kind)
+            && (self.is(ListingsIgnoreThePrefix)
+                || self.is(NamesIgnoreThePrefix)
+                || filter
+                    .only_prefix()
+                    .is_none_or(|prefix| key.as_bytes().starts_with(prefix.as_bytes())))
+            && (self.is(ListingsIgnoreTheSlices)
+                || self.is(NamesIgnoreTheSlices)
+                || filter.only_slices().is_none_or(|set| set.contains(slice)))
     }
 
     /// Where a grain is stored.
@@ -263,7 +282,6 @@ impl ReplicationLog for Plain {
             .grains
             .values()
             .filter_map(|grain| grain.id.clone().zip(grain.head))
-            .filter(|(grain, _)| filter.includes(grain))
             .filter(|(grain, _)| after.is_none_or(|after| grain > after))
             .filter(|(_, head)| head.kind != Kind::Tombstone || !self.is(TheDeadAreNotListed))
             .collect();
@@ -272,6 +290,10 @@ impl ReplicationLog for Plain {
             let joined = |id: &GrainId| format!("{}{}", id.grain_type(), id.grain_key());
             all.sort_by_key(|(grain, _)| joined(grain));
         }
+        if self.is(SparseListingsEndEarly) {
+            all.truncate(4096);
+        }
+        all.retain(|(grain, _)| self.passes(filter, grain));
         let limit = limit.max(1);
         let more = all.len() > limit;
         all.truncate(limit);
