@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::process::Process;
+use super::rng::Rng;
 use super::seen::Seen;
 use super::wire::{Reads, Wire, call};
 use super::world::World;
@@ -27,27 +28,31 @@ pub(crate) struct SimLog {
     /// The newest moment of the log that this process was given a page of: a cache does not go back
     /// behind it.
     given: Arc<Mutex<Option<Instant>>>,
+    /// Which pages are short because few grains pass their filter.
+    sparse: Mutex<Rng>,
 }
 
 impl SimLog {
     /// For a publisher: what it does is done to the log itself.
     pub(crate) fn primary(wire: Arc<Wire>, process: Arc<Process>) -> Self {
-        Self {
-            wire,
-            process,
-            lags: false,
-            given: Arc::default(),
-        }
+        Self::new(wire, process, false)
     }
 
     /// For a follower: what it reads may be an asynchronous copy.
     pub(crate) fn secondary(wire: Arc<Wire>, process: Arc<Process>) -> Self {
         let lags = !wire.world.shape.confirms;
+        Self::new(wire, process, lags)
+    }
+
+    fn new(wire: Arc<Wire>, process: Arc<Process>, lags: bool) -> Self {
+        let concern = format!("sparse pages of {}", process.name);
+        let sparse = Rng::stream(wire.world.shape.seed, &concern, 0);
         Self {
             wire,
             process,
             lags,
             given: Arc::default(),
+            sparse: Mutex::new(sparse),
         }
     }
 
@@ -65,6 +70,11 @@ impl SimLog {
             }
         })
         .await
+    }
+
+    /// Whether a page is as one of a backend that has passed over many other grains.
+    fn sparse(&self) -> bool {
+        self.wire.world.shape.sparse && self.sparse.lock().chance(300)
     }
 
     fn page(&self, limit: usize) -> usize {
@@ -163,7 +173,14 @@ impl ReplicationLog for SimLog {
         limit: usize,
     ) -> Result<HeadPage> {
         let (filter, after, limit) = (filter.clone(), after.cloned(), self.page(limit));
+        let sparse = self.sparse();
         self.read("list_heads", move |log| {
+            if sparse {
+                // The limit counts all that is looked at, and `next` may name another grain.
+                let mut page = log.list(&Filter::all(), after.as_ref(), limit)?;
+                page.heads.retain(|(grain, _)| filter.includes(grain));
+                return Ok(page);
+            }
             log.list(&filter, after.as_ref(), limit)
         })
         .await
@@ -228,8 +245,17 @@ impl ChangeFeed for SimLog {
                 && drawn
                 && world.fault(|| format!("{name} changes: from a cache"))
         };
-        let (wire, given) = (self.wire.clone(), self.given.clone());
+        let (wire, given, sparse) = (self.wire.clone(), self.given.clone(), self.sparse());
         self.read("changes", move |log| {
+            if sparse && log.name()? == *since.identity() {
+                // Nothing in the filter so far, and more to look at.
+                return Ok(Changes {
+                    moved: Vec::new(),
+                    next: since.clone(),
+                    complete: false,
+                    age: Duration::ZERO,
+                });
+            }
             let now = Instant::now();
             let (copy, age) = wire.lagging();
             let newer = given.lock().is_none_or(|given| now - age > given);

@@ -21,7 +21,6 @@ use super::states::Following;
 use super::store::SimStore;
 use super::wire::Wire;
 use super::world::{Phase, World};
-use crate::GRAIN_TYPE;
 
 /// One secondary: a store that lasts, and a process over it that is started again after each end.
 pub(crate) struct Secondary {
@@ -138,7 +137,7 @@ impl Secondary {
         };
         *self.now.lock() = Some(running.clone());
         let (follower, grains) = (running.follower.clone(), shape.grains.clone());
-        tokio::spawn(follow(follower, shape.way, grains));
+        tokio::spawn(follow(follower, shape.way, shape.rules.clone(), grains));
         running
     }
 
@@ -383,7 +382,7 @@ impl Secondary {
 }
 
 /// Follows what the world is told to. What is not answered is followed all the same.
-async fn follow(follower: Follower, way: Way, grains: Vec<GrainId>) {
+async fn follow(follower: Follower, way: Way, rules: Vec<Filter>, grains: Vec<GrainId>) {
     let named = |grains: Vec<GrainId>| async {
         for grain in grains {
             let _ = timeout(PATIENCE, follower.follow(grain)).await;
@@ -392,19 +391,23 @@ async fn follow(follower: Follower, way: Way, grains: Vec<GrainId>) {
     let all = |filter| async {
         let _ = timeout(PATIENCE, follower.follow_all(filter)).await;
     };
-    let of_type = Filter::grain_type(GRAIN_TYPE);
+    let by_rule = async {
+        for rule in rules {
+            all(rule).await;
+        }
+    };
     match way {
-        Way::ByType => all(of_type).await,
+        Way::ByType => by_rule.await,
         Way::All => all(Filter::all()).await,
         Way::ByName => named(grains).await,
         Way::Widened => {
             named(grains.iter().take(2).cloned().collect()).await;
-            all(of_type).await;
+            by_rule.await;
             all(Filter::all()).await;
         }
         Way::Narrowed => {
             all(Filter::all()).await;
-            all(of_type).await;
+            by_rule.await;
             named(grains).await;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gleaner::GrainId;
+use gleaner::{Filter, GrainId};
 
 use super::rng::Rng;
 use crate::GRAIN_TYPE;
@@ -32,6 +32,10 @@ pub(crate) struct Shape {
     pub(crate) hints: bool,
     /// In which way grains are followed.
     pub(crate) way: Way,
+    /// The rules by which all grains of the type are followed: together they leave none out.
+    pub(crate) rules: Vec<Filter>,
+    /// Whether pages may be short, and empty, where few grains pass a filter.
+    pub(crate) sparse: bool,
     /// Whether the feed is answered from a cache at times.
     pub(crate) cache: bool,
     /// How long faults last.
@@ -63,15 +67,15 @@ pub(crate) struct Shape {
 /// In which way a follower is told what to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// All grains of the type.
+    /// All grains of the type, by the rules.
     ByType,
     /// All grains.
     All,
     /// Each by its name.
     ByName,
-    /// Some by name, then those of the type, then all.
+    /// Some by name, then by the rules, then all.
     Widened,
-    /// All, then those of the type once more, then each by its name.
+    /// All, then by the rules once more, then each by its name.
     Narrowed,
 }
 
@@ -82,6 +86,7 @@ impl Shape {
             .filter_map(|at| GrainId::new(GRAIN_TYPE, format!("N{at}")).ok())
             .collect();
         let fast = rng.chance(500);
+        let (rules, sparse) = rules(&mut Rng::stream(seed, "filters", 0));
         Self {
             seed,
             grains,
@@ -105,6 +110,8 @@ impl Shape {
                 8 => Way::Widened,
                 _ => Way::Narrowed,
             },
+            rules,
+            sparse,
             cache: rng.chance(300),
             chaos: rng.millis(3_000, 12_000),
             faults: rng.between(0, 120),
@@ -129,5 +136,58 @@ impl Shape {
             operators: rng.between(150, 2_500),
             patience: rng.millis(60, 1_500),
         }
+    }
+}
+
+/// Rules that together include every grain of the type, and whether pages are sparse. Some of them
+/// overlap, lie within one another or include nothing.
+fn rules(rng: &mut Rng) -> (Vec<Filter>, bool) {
+    let all = Filter::grain_type(GRAIN_TYPE);
+    let (kind, drawn) = (rng.below(10), rng.between(1, 1_023));
+    let cut = u16::try_from(drawn).unwrap_or(1);
+    let shares = |rule: &Filter, of: u16| {
+        (0..of)
+            .filter_map(|index| rule.clone().share(index, of).ok())
+            .collect::<Vec<_>>()
+    };
+    let prefix = |prefix: &str| all.clone().key_prefix(prefix);
+    let rules = match kind {
+        0..=3 => vec![all.clone()],
+        4 => vec![prefix("N")],
+        // From a narrow rule to wider ones, and one that includes nothing.
+        5 => vec![
+            prefix("N1"),
+            prefix("M"),
+            prefix("N").slices(cut..1024),
+            all.clone(),
+        ],
+        // By the key alone; keys are N0 to N4.
+        6 => ["N0", "N1", "N2", "N3", "N4"]
+            .map(|key| Filter::all().key_prefix(key))
+            .to_vec(),
+        7 => shares(&all, cut % 5 + 1),
+        8 => vec![all.clone().slices(0..cut), Filter::all().slices(cut..1024)],
+        // The same population, cut anew.
+        _ => [shares(&prefix("N"), 2), shares(&all, 3)].concat(),
+    };
+    (rules, rng.chance(300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_leave_no_grain_out() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let shape = Shape::of(seed);
+            kinds.insert(shape.rules.len());
+            for grain in &shape.grains {
+                let told = shape.rules.iter().any(|rule| rule.includes(grain));
+                assert!(told, "seed {seed}: {grain} is in none of {:?}", shape.rules);
+            }
+        }
+        assert!(kinds.len() > 3, "{kinds:?}");
     }
 }

@@ -293,3 +293,31 @@ fn gather(
     }
     Ok(Cut::None(entries))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page costs what it looks at: nothing is sorted, nothing else is read.
+    #[test]
+    fn listings_walk_the_index_on_names() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(crate::schema::LOG.tables).unwrap();
+        for (select, values) in [(LIST, 2), (LIST_OF_TYPE, 3)] {
+            let explain = format!("EXPLAIN QUERY PLAN {select}");
+            let mut plan = conn.prepare(&explain).unwrap();
+            let blobs = vec![Vec::<u8>::new(); values];
+            let lines: Vec<String> = plan
+                .query_map(rusqlite::params_from_iter(blobs), |row| row.get(3))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(
+                lines[0].starts_with("SEARCH grain USING INDEX"),
+                "{lines:?}"
+            );
+            assert!(lines[0].contains("grain_key>") || values == 2, "{lines:?}");
+        }
+    }
+}

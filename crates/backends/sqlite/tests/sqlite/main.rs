@@ -4,6 +4,7 @@
 
 mod conformance;
 mod files;
+mod filters;
 mod replaced;
 mod sharing;
 mod stores;
