@@ -210,7 +210,7 @@ impl<D: Disk> ReplicationLog for FileLog<D> {
             };
             let range = state.grains.range::<GrainId, _>((from, Bound::Unbounded));
             let within = range.take_while(|(id, _)| !filter.is_past(id));
-            let mut last = None;
+            let mut last: Option<&GrainId> = None;
             for (looked_at, (id, grain)) in within.enumerate() {
                 let head = grain.head.filter(|_| filter.includes(id));
                 let full = page.heads.len() == limit.max(1);
