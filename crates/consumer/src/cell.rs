@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use gleaner_actor::{Health, Moment};
 
 use crate::Reading;
+use crate::stirred::Stirred;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// The moment T0 up to which something was confirmed; written by the driver alone.
@@ -75,6 +76,7 @@ pub(crate) struct GrainCell {
     flags: AtomicU64,
     /// How often what had been confirmed was taken back.
     revoked: AtomicU32,
+    stirred: Stirred,
     /// Confirmed by the grain's own `catch_up`.
     own: Confirmed,
 }
@@ -106,6 +108,7 @@ impl GrainCell {
         Self {
             flags: AtomicU64::new(GONE | PENDING),
             revoked: AtomicU32::new(0),
+            stirred: Stirred::new(),
             own: Confirmed::never(),
         }
     }
@@ -138,6 +141,23 @@ impl GrainCell {
         let kept = self.flags.load(Ordering::Relaxed) & !(HEALTH | GONE | PENDING);
         let flags = kept | u64::from(health.code()) | pending;
         self.flags.store(flags, Ordering::Release);
+    }
+
+    /// Driver: something about the grain has changed.
+    pub(crate) fn stir(&self, now: Moment) {
+        self.stirred.note(now);
+    }
+
+    /// For how long nothing about the grain has changed.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn still_for(&self, now: Moment) -> std::time::Duration {
+        self.stirred.still_for(now)
+    }
+
+    /// Whether the grain is not in step.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & PENDING != 0
     }
 
     /// Driver: the grain is not followed any more; readers that hold the cell look for another.

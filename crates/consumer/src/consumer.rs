@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use crate::changes::ChangeStream;
 use crate::control::GrainControl;
+use crate::counts::Progress;
 use crate::follower::{CaughtUp, FollowError, Follower};
 use crate::reader::GrainReader;
 use crate::settings::{Settings, setters};
-use crate::shared::Progress;
 
 /// Follows one grain: the simplest use. The grain is polled by itself, one query an interval; to follow
 /// many, or to be woken by the log's hints, use a [`Follower`].
@@ -93,6 +93,12 @@ impl ReplicationConsumer {
     /// How far it has come.
     pub fn progress(&self) -> Progress {
         self.follower.progress()
+    }
+
+    /// Tells the `metrics` facade how it stands now; as [`Follower::sample`].
+    #[cfg(feature = "metrics")]
+    pub fn sample(&self) {
+        self.follower.sample();
     }
 
     /// Ends it, as [`Follower::shutdown`].

@@ -139,6 +139,20 @@ impl Directory {
         chunk.get(at).map(look)
     }
 
+    /// The cells of a stripe by row, in use or not.
+    pub(crate) fn chunks(&self, stripe: usize) -> Vec<Arc<Chunk>> {
+        let stripe = self.stripes.get(stripe);
+        stripe.map_or_else(Vec::new, |stripe| stripe.read().chunks.clone())
+    }
+
+    /// The grain in a row, if it is this tenant still.
+    pub(crate) fn grain(&self, stripe: usize, row: usize, tenant: u32) -> Option<GrainId> {
+        let stripe = self.stripes.get(stripe)?.read();
+        let cell = stripe.chunks.get(row / CHUNK)?.get(row % CHUNK)?;
+        let same = cell.tenant() == tenant;
+        stripe.ids.get(row)?.clone().filter(|_| same)
+    }
+
     /// Gives a grain a number and a cell: its owner's alone. None beyond 2^32 grains.
     pub(crate) fn register(
         &self,

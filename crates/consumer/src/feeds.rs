@@ -22,6 +22,14 @@ impl Feeds {
         self.segments.get(segment)?.get()?.get(at)
     }
 
+    /// The latest that any has confirmed.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn latest(&self) -> Option<crate::clock::Reading> {
+        let open = self.segments.iter().filter_map(OnceLock::get);
+        let all = open.flat_map(|segment| segment.iter().filter_map(Confirmed::get));
+        all.max_by_key(|reading| reading.monotonic)
+    }
+
     /// Makes room for the feed of this number; `false` if there can be no more.
     pub(crate) fn open(&self, number: FeedNumber) -> bool {
         let (segment, _) = place(number);

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner_actor::Reply;
+use gleaner_actor::{Health, Reply};
 use gleaner_core::{Bincode, Codec, Error, Filter, GrainId, Raw, ReplicaStore, ReplicationLog};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::bootstrap::Bootstrap;
 use crate::changes::ChangeStream;
 use crate::control::GrainControl;
+use crate::counts::Progress;
 use crate::directory::CellRef;
 use crate::driver::{Command, Driver};
+#[cfg(feature = "metrics")]
+use crate::metrics::{Metrics, Sampler};
 use crate::patience::{PatientLog, PatientStore};
 use crate::reader::{GrainReader, RawReader, Reader};
 use crate::settings::{Interval, Settings, setters};
-use crate::shared::{Progress, Shared};
+use crate::shared::Shared;
+use crate::survey;
 use crate::watch::GrainWatch;
 
 /// Why a follower did not do what it was asked.
@@ -88,6 +93,11 @@ struct Inner {
     shared: Arc<Shared>,
     store: StoreRef,
     task: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(feature = "metrics")]
+    metrics: Arc<Metrics>,
+    /// None if it does not sample itself, or does no more.
+    #[cfg(feature = "metrics")]
+    sampler: Mutex<Option<Sampler>>,
 }
 
 struct StoreRef(Arc<dyn ReplicaStore>);
@@ -123,6 +133,12 @@ impl Follower {
         let log: Arc<dyn ReplicationLog> = Arc::new(PatientLog::new(log, limit));
         let store: Arc<dyn ReplicaStore> = Arc::new(PatientStore::new(store, limit));
         let shared = Arc::new(Shared::new(&settings));
+        #[cfg(feature = "metrics")]
+        let metrics = Arc::new(Metrics::new(&settings));
+        #[cfg(feature = "metrics")]
+        let sampler = settings
+            .sample_every
+            .map(|period| Sampler::spawn(period, metrics.clone(), shared.clone()));
         let mut driver = Driver::new(log, store.clone(), settings, shared.clone(), inbox);
         if let Some(grain) = first {
             driver.follow(grain);
@@ -134,6 +150,10 @@ impl Follower {
                 shared,
                 store: StoreRef(store),
                 task,
+                #[cfg(feature = "metrics")]
+                metrics,
+                #[cfg(feature = "metrics")]
+                sampler: Mutex::new(sampler),
             }),
         }
     }
@@ -306,6 +326,40 @@ impl Follower {
         self.inner.shared.counts.progress()
     }
 
+    /// How far it is with comparing what it follows with the log for the first time.
+    ///
+    /// # Cost
+    /// Some atomic words and a short lock: as often as a bar is drawn.
+    pub fn bootstrap(&self) -> Bootstrap {
+        self.inner.shared.bootstrap()
+    }
+
+    /// The `most` followed grains that are worst off, worst first: those that were never proved in step
+    /// since they were followed, which have no age, then the oldest. Ages are as a reader is told them
+    /// (C1 to C5), none too small.
+    ///
+    /// # Cost
+    /// A walk over all followed grains, some nanoseconds each: for an operator or an alarm, not for every
+    /// request. It holds nobody up.
+    pub fn worst(&self, most: usize) -> Vec<(GrainId, Option<Duration>, Health)> {
+        survey::worst(&self.inner.shared, most)
+    }
+
+    /// Tells the `metrics` facade how the follower stands now. The metrics, by name, are in
+    /// `docs/metrics.md`; call this as often as they are scraped, or let the follower do it
+    /// ([`FollowerBuilder::sample_every`]).
+    ///
+    /// The first sample registers every handle with the recorder that is installed then: install it
+    /// before. A number that is never sampled costs nothing.
+    ///
+    /// # Cost
+    /// A walk over all followed grains, some nanoseconds each, and some sixty handles. It holds no
+    /// reader up, and takes the thread that calls it for that long: 10 ms for a million grains.
+    #[cfg(feature = "metrics")]
+    pub fn sample(&self) {
+        self.inner.metrics.sample(&self.inner.shared);
+    }
+
     /// Ends the follower: nothing new begins; what is being applied is applied, what is being read is
     /// waited for and dropped; then it is gone. A call of log or store that never returns holds it up:
     /// give it a timeout and drop the handles, which ends it at once. Readers go on to serve what the
@@ -331,6 +385,10 @@ impl Follower {
             && error.is_panic()
         {
             tracing::error!(%error, "the follower's driver panicked");
+        }
+        #[cfg(feature = "metrics")]
+        if self.inner.sampler.lock().take().is_some() {
+            self.sample();
         }
     }
 

@@ -35,32 +35,39 @@
 //! # }
 //! ```
 
+mod bootstrap;
 mod cell;
 mod changes;
 mod clock;
 mod consumer;
 mod control;
+mod counts;
 mod directory;
 mod driver;
 mod feeds;
 mod follower;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod patience;
 mod reach;
 mod read;
 mod reader;
 mod settings;
 mod shared;
+mod stirred;
+mod survey;
 mod sync;
 mod watch;
 
+pub use bootstrap::Bootstrap;
 pub use changes::ChangeStream;
 pub use clock::{Clock, Reading, SystemClock};
 pub use consumer::{ConsumerBuilder, ReplicationConsumer};
 pub use control::{ControlError, GrainControl};
+pub use counts::Progress;
 pub use follower::{CaughtUp, FollowError, Follower, FollowerBuilder};
 pub use gleaner_actor::{Health, Moment, Refusal};
 pub use read::{Answer, ReadError, ReadOptions};
 pub use reader::{GrainReader, RawReader, Reader};
 pub use settings::Settings;
-pub use shared::Progress;
 pub use watch::GrainWatch;

@@ -2,6 +2,8 @@
 
 use gleaner_core::{Error, LogId};
 
+use crate::counts::Side;
+
 /// What the driver has said about log and store: one line per change, not one per failed call.
 ///
 /// A log whose feed answers may fail every read, and a store that knows its cursors may fail every
@@ -79,11 +81,16 @@ impl Asked {
         }
     }
 
-    const fn name(self) -> &'static str {
+    /// Which side is asked.
+    pub(crate) const fn of(self) -> Side {
         match self {
-            Self::Feed | Self::Reads | Self::Binding => "log",
-            Self::Cursors | Self::Writes => "store",
+            Self::Feed | Self::Reads | Self::Binding => Side::Log,
+            Self::Cursors | Self::Writes => Side::Store,
         }
+    }
+
+    const fn name(self) -> &'static str {
+        self.of().name()
     }
 }
 

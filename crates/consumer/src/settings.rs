@@ -40,6 +40,12 @@ pub struct Settings {
     pub(crate) sweep: Duration,
     pub(crate) seed: Option<u32>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// What its metrics are labelled with.
+    #[cfg(feature = "metrics")]
+    pub(crate) name: String,
+    /// How often it samples itself.
+    #[cfg(feature = "metrics")]
+    pub(crate) sample_every: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -58,6 +64,10 @@ impl Default for Settings {
             sweep: Duration::from_secs(600),
             seed: None,
             clock: Arc::new(SystemClock::default()),
+            #[cfg(feature = "metrics")]
+            name: "default".to_owned(),
+            #[cfg(feature = "metrics")]
+            sample_every: None,
         }
     }
 }
@@ -163,6 +173,22 @@ macro_rules! setters {
         /// Sets the clocks that ages are counted on. Default: the machine's.
         pub fn clock(mut self, clock: std::sync::Arc<dyn crate::Clock>) -> Self {
             self.settings.clock = clock;
+            self
+        }
+
+        /// Sets the label `follower` of its metrics. Default `default`; followers of one process need
+        /// names of their own, or they overwrite each other's gauges.
+        #[cfg(feature = "metrics")]
+        pub fn name(mut self, name: impl Into<String>) -> Self {
+            self.settings.name = name.into();
+            self
+        }
+
+        /// Sets that it samples itself this often, at least 1 ms, and once more at a shutdown; for the
+        /// first time after that long: install the recorder before. Default: never.
+        #[cfg(feature = "metrics")]
+        pub fn sample_every(mut self, period: std::time::Duration) -> Self {
+            self.settings.sample_every = Some(period.max(std::time::Duration::from_millis(1)));
             self
         }
     };

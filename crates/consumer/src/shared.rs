@@ -10,10 +10,13 @@ use gleaner_actor::{Health, Moment};
 use gleaner_core::{Cursor, Error, GrainId, LogId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
+use crate::bootstrap::{Bootstrap, Rounds};
 use crate::cell::{GrainCell, Standing};
 use crate::changes::{Backlog, ChangeStream};
 use crate::clock::{Clock, Reading};
+use crate::counts::Counts;
 use crate::directory::{CellRef, Directory};
 use crate::feeds::Feeds;
 use crate::reach::{Asked, Reach};
@@ -26,6 +29,9 @@ type Map<V> = DashMap<GrainId, V, foldhash::fast::RandomState>;
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counts: Counts,
+    rounds: Rounds,
+    /// Where the driver's moments begin.
+    pub(crate) start: Instant,
     pub(crate) directory: Directory,
     pub(crate) feeds: Feeds,
     watches: Map<watch::Sender<u64>>,
@@ -51,6 +57,8 @@ impl Shared {
         Self {
             clock: settings.clock.clone(),
             counts: Counts::default(),
+            rounds: Rounds::default(),
+            start: Instant::now(),
             directory: Directory::new(settings.stripes(), settings.seed),
             feeds: Feeds::default(),
             watches: Map::default(),
@@ -133,8 +141,47 @@ impl Shared {
         self.reach.lock().answered(asked);
     }
 
+    /// A call failed.
     pub(crate) fn failed(&self, asked: Asked, error: &Error) {
+        self.erred(asked, error);
         self.reach.lock().failed(asked, error);
+    }
+
+    /// A call failed, or an error was answered for a grain: counts it.
+    pub(crate) fn erred(&self, asked: Asked, error: &Error) {
+        self.counts.erred(asked.of(), error.kind());
+    }
+
+    /// The driver's time.
+    pub(crate) fn now(&self) -> Moment {
+        Moment::after_start(self.start.elapsed())
+    }
+
+    /// A grain's health has changed; none before it is followed and after.
+    pub(crate) fn turned(&self, was: Option<Health>, is: Option<Health>) {
+        let turned = self.counts.turned(was, is);
+        self.rounds.turned(turned, &self.counts);
+    }
+
+    /// A filter begins to be listed.
+    pub(crate) fn listing(&self) {
+        self.rounds.listing(&self.counts);
+    }
+
+    /// Every filter has been listed.
+    pub(crate) fn all_listed(&self) {
+        self.rounds.all_listed(&self.counts);
+    }
+
+    /// How far the follower is with what it was told to follow.
+    pub(crate) fn bootstrap(&self) -> Bootstrap {
+        self.rounds.look(&self.counts)
+    }
+
+    /// Whether the driver has ended.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Whether somebody waits for what shards count.
@@ -249,97 +296,4 @@ impl fmt::Debug for Shared {
             .field("followed", &self.directory.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Counts that the driver keeps and anybody reads.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) by_health: [AtomicUsize; Health::ALL.len()],
-    pub(crate) in_step: AtomicUsize,
-    pub(crate) entries_applied: AtomicU64,
-    pub(crate) entries_read: AtomicU64,
-    pub(crate) runs_applied: AtomicU64,
-    pub(crate) reads: AtomicU64,
-    pub(crate) pages: AtomicU64,
-}
-
-impl Counts {
-    pub(crate) fn of(&self, health: Health) -> usize {
-        let count = self.by_health.get(usize::from(health.code()));
-        count.map_or(0, |count| count.load(Ordering::SeqCst))
-    }
-
-    /// A grain's health has changed; none before it is followed and after.
-    pub(crate) fn turned(&self, was: Option<Health>, is: Option<Health>) {
-        let count = |health: Health| self.by_health.get(usize::from(health.code()));
-        // The new one first: a sum of all is never too small.
-        if let Some(count) = is.and_then(count) {
-            count.fetch_add(1, Ordering::SeqCst);
-        }
-        if let Some(count) = was.and_then(count) {
-            count.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    pub(crate) fn came_in_step(&self, was: bool, is: bool) {
-        match (was, is) {
-            (false, true) => self.in_step.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.in_step.fetch_sub(1, Ordering::Relaxed),
-            _ => return,
-        };
-    }
-
-    pub(crate) fn progress(&self) -> Progress {
-        let health = |health| self.of(health);
-        Progress {
-            followed: Health::ALL.into_iter().map(health).sum(),
-            in_step: self.in_step.load(Ordering::Relaxed),
-            bootstrapping: health(Health::Bootstrapping),
-            quarantined: health(Health::Quarantined),
-            ahead: health(Health::Ahead),
-            diverged: health(Health::Diverged),
-            missing: health(Health::Missing),
-            foreign: health(Health::Foreign),
-            paused: health(Health::Paused),
-            entries_read: self.entries_read.load(Ordering::Relaxed),
-            entries_applied: self.entries_applied.load(Ordering::Relaxed),
-            runs_applied: self.runs_applied.load(Ordering::Relaxed),
-            reads: self.reads.load(Ordering::Relaxed),
-            pages: self.pages.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// How far a follower has come. Each number is true by itself; together they are of about one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Followed grains.
-    pub followed: usize,
-    /// Of these, resting in step with the log.
-    pub in_step: usize,
-    /// Not yet compared with the log since the start.
-    pub bootstrapping: usize,
-    /// With an entry that cannot be applied.
-    pub quarantined: usize,
-    /// Above the log's head.
-    pub ahead: usize,
-    /// At the log's head with another history.
-    pub diverged: usize,
-    /// Not in the log any more.
-    pub missing: usize,
-    /// Of another log.
-    pub foreign: usize,
-    /// Told to pause.
-    pub paused: usize,
-    /// Entries that came from the log since the start.
-    pub entries_read: u64,
-    /// Entries that moved a replica since the start.
-    pub entries_applied: u64,
-    /// Runs given to the store since the start.
-    pub runs_applied: u64,
-    /// Calls of `catch_up` and `read_from` since the start.
-    pub reads: u64,
-    /// Pages of feeds and listings since the start.
-    pub pages: u64,
 }

@@ -38,9 +38,10 @@
 mod open;
 
 pub use gleaner_consumer::{
-    Answer, CaughtUp, ChangeStream, Clock, ConsumerBuilder, ControlError, FollowError, Follower,
-    FollowerBuilder, GrainControl, GrainReader, GrainWatch, Health, Moment, Progress, RawReader,
-    ReadError, ReadOptions, Reader, Reading, Refusal, ReplicationConsumer, Settings, SystemClock,
+    Answer, Bootstrap, CaughtUp, ChangeStream, Clock, ConsumerBuilder, ControlError, FollowError,
+    Follower, FollowerBuilder, GrainControl, GrainReader, GrainWatch, Health, Moment, Progress,
+    RawReader, ReadError, ReadOptions, Reader, Reading, Refusal, ReplicationConsumer, Settings,
+    SystemClock,
 };
 pub use gleaner_core::*;
 pub use gleaner_publisher::*;

@@ -7,7 +7,7 @@ use gleaner_core::{
     CatchUp, Caught, Cursor, Entry, Error, ErrorKind, GrainId, LogId, Mark, Outcome,
 };
 
-use super::grains::Cargo;
+use super::grains::{Cargo, bytes};
 use super::lines;
 use super::ops::{RunInfo, Whole};
 use super::shard::Shard;
@@ -110,7 +110,10 @@ impl Shard {
                     self.brought(number, t0, log.clone(), run.entries, answer);
                 }
                 Some(Caught::Deferred) if served => self.tell(number, &Event::Deferred),
-                Some(Caught::Failed(error)) => self.unreadable(number, &error),
+                Some(Caught::Failed(error)) => {
+                    self.tools.shared.erred(Asked::Reads, &error);
+                    self.unreadable(number, &error);
+                }
                 Some(Caught::Deferred) | None => self.tell(number, &Event::ReadFailed),
             }
         }
@@ -134,6 +137,8 @@ impl Shard {
             Err(error) => {
                 if error.is_retryable() {
                     self.tools.shared.failed(Asked::Reads, &error);
+                } else {
+                    self.tools.shared.erred(Asked::Reads, &error);
                 }
                 self.unreadable(number, &error);
             }
@@ -148,11 +153,11 @@ impl Shard {
         entries: Vec<Entry>,
         answer: Answer,
     ) {
-        self.tools
-            .shared
-            .counts
+        let (counts, payload) = (&self.tools.shared.counts, bytes(&entries) as u64);
+        counts
             .entries_read
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
+        counts.bytes_read.fetch_add(payload, Ordering::Relaxed);
         let cargo = Cargo {
             t0: Some(t0),
             run: Some((log, entries, answer)),

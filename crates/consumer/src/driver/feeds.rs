@@ -99,6 +99,7 @@ impl Lead {
         // What still waits for the former reader must not take the wake-ups of this one.
         feed.wake = Arc::new(Notify::new());
         feed.reader = FeedReader::new(policy, jitter, has_feed);
+        self.tools.shared.listing();
         self.feed_event(index, FeedEvent::Start);
     }
 
@@ -366,6 +367,7 @@ impl Lead {
             FeedDone::Told(telling) => return self.told(index, t0, telling),
             FeedDone::Listed(Err(error)) | FeedDone::Page(Err(error)) => {
                 if error.kind() == ErrorKind::Expired {
+                    self.tools.shared.erred(Asked::Feed, &error);
                     tracing::info!(%error, "the feed's position has expired; listing again");
                     FeedEvent::Expired
                 } else {

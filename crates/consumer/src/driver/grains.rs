@@ -165,7 +165,10 @@ impl Shard {
         };
         let mut awake = Awake::new(actor, policy);
         awake.listed = listed;
-        shared.counts.turned(None, Some(Health::Bootstrapping));
+        shared.turned(None, Some(Health::Bootstrapping));
+        if let Some(cell) = cell.cell() {
+            cell.stir(self.now());
+        }
         let touched = grain.clone();
         self.slots.insert(number, &cell, Slot::new(grain, awake));
         self.tools.shared.touch(&touched);
@@ -257,11 +260,14 @@ impl Shard {
         {
             return None;
         }
-        let (was, was_in_step) = (slot.health(), slot.is_in_step());
+        let (was, was_in_step, stood) = (slot.health(), slot.is_in_step(), slot.cursor());
         let now = self.now();
         let step = self.awake(number)?.actor.on(now, event);
         let (slot, cell) = self.slots.get_mut(number)?;
         let (health, in_step) = (slot.health(), slot.is_in_step());
+        if (was, was_in_step, stood) != (health, in_step, slot.cursor()) {
+            cell.stir(now);
+        }
         let shared = &self.tools.shared;
         let confirmed = cargo
             .t0
@@ -282,7 +288,7 @@ impl Shard {
         if was != health {
             let (grain, cursor) = (&slot.grain, slot.cursor());
             lines::health_changed(grain, cursor, was, health, cargo.why.as_deref());
-            shared.counts.turned(Some(was), Some(health));
+            shared.turned(Some(was), Some(health));
         }
         if was != health || confirmed.is_some() {
             shared.touch(&slot.grain);
@@ -387,7 +393,7 @@ impl Shard {
             return;
         };
         let shared = &self.tools.shared;
-        shared.counts.turned(Some(slot.health()), None);
+        shared.turned(Some(slot.health()), None);
         // After a shutdown, readers go on to serve what the store holds.
         if !self.closing {
             shared.unregister(&slot.grain);

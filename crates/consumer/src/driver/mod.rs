@@ -30,7 +30,6 @@ use gleaner_actor::{Event, Reply};
 use gleaner_core::{Filter, GrainId, ReplicaStore, ReplicationLog};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use self::feeds::Feed;
 use self::message::{Message, Told};
@@ -129,7 +128,6 @@ impl Driver {
             policy: Arc::new(settings.policy.clone()),
             settings,
             shared,
-            start: Instant::now(),
         };
         let (senders, shards) = (0..count)
             .map(|number| {

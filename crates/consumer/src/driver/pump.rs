@@ -35,11 +35,13 @@ impl Shard {
         // A store that is slower than the log holds the reads back, not the memory up.
         while self.queues.reading < bound && self.queues.run_bytes <= budget.bytes() {
             let log = self.tools.log.clone();
+            let asked;
             if let Some((slot, to)) = self.queues.rereads.pop_front() {
                 let Some(grain) = self.grain(slot) else {
                     continue;
                 };
                 let t0 = self.tools.shared.t0();
+                asked = 1;
                 self.ops.push(match to {
                     Some(to) => ops::read_up_to(log, budget, t0, slot, grain, to),
                     None => ops::reread(log, budget, t0, slot, grain),
@@ -51,17 +53,16 @@ impl Shard {
                     .filter_map(|(slot, from)| Some((self.grain(*slot)?, *from)))
                     .collect();
                 let t0 = self.tools.shared.t0();
+                asked = polls.len();
                 let slots = polls.into_iter().map(|(slot, _)| slot).collect();
                 self.ops.push(ops::catch_up(log, budget, t0, slots, wants));
             } else {
                 return;
             }
             self.queues.reading += 1;
-            self.tools
-                .shared
-                .counts
-                .reads
-                .fetch_add(1, Ordering::Relaxed);
+            let counts = &self.tools.shared.counts;
+            counts.reads.fetch_add(1, Ordering::Relaxed);
+            counts.polls.fetch_add(asked as u64, Ordering::Relaxed);
         }
     }
 

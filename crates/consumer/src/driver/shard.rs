@@ -41,12 +41,11 @@ pub(super) struct Tools {
     pub(super) settings: Settings,
     pub(super) policy: Arc<Policy>,
     pub(super) shared: Arc<Shared>,
-    pub(super) start: Instant,
 }
 
 impl Tools {
     pub(super) fn now(&self) -> Moment {
-        Moment::after_start(self.start.elapsed())
+        self.shared.now()
     }
 }
 

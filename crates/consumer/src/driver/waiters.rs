@@ -55,6 +55,9 @@ impl Lead {
             .feeds
             .iter()
             .all(|feed| feed.reader.has_listed() || !feed.discover);
+        if listed {
+            self.tools.shared.all_listed();
+        }
         if !self.waiters.ready.is_empty() {
             // Before the count is looked at, so that a shard that changes it says so.
             self.tools.shared.await_progress(true);
