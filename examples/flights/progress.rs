@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use gleaner::Follower;
+use gleaner::{Bootstrap, Follower};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::counted_store::CountedStore;
@@ -30,7 +30,7 @@ pub(crate) async fn shown<F: Future>(
                 display.end(&Shown::of(follower, store));
                 return output;
             }
-            _ = tick.tick() => display.show(Shown::of(follower, store)),
+            _ = tick.tick() => display.show(Shown::of(follower, store), &follower.bootstrap()),
         }
     }
 }
@@ -63,9 +63,7 @@ impl Display {
     fn new() -> Self {
         if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(0);
-            if let Ok(style) =
-                ProgressStyle::with_template("{bar:40} {pos}/{len} aircraft in step, {msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} aircraft {msg}") {
                 bar.set_style(style);
             }
             Self::Bar(bar)
@@ -77,12 +75,17 @@ impl Display {
         }
     }
 
-    fn show(&mut self, now: Shown) {
+    fn show(&mut self, now: Shown, bootstrap: &Bootstrap) {
         match self {
-            Self::Bar(bar) => {
+            Self::Bar(bar) if is_over(bootstrap) => {
                 bar.set_length(now.followed);
                 bar.set_position(now.in_step);
-                bar.set_message(format!("{} states applied", now.applied));
+                bar.set_message(format!("in step, {} states applied", now.applied));
+            }
+            Self::Bar(bar) => {
+                bar.set_length(bootstrap.total as u64);
+                bar.set_position(bootstrap.done as u64);
+                bar.set_message(bootstrapping(bootstrap));
             }
             Self::Lines { last, at } => {
                 let due = at.is_none_or(|at| at.elapsed() >= LINE);
@@ -100,6 +103,21 @@ impl Display {
         }
         line(now);
     }
+}
+
+/// Whether all that is followed has been compared with the log once.
+fn is_over(bootstrap: &Bootstrap) -> bool {
+    bootstrap.listed && bootstrap.done == bootstrap.total
+}
+
+/// How far the first comparison is: how much is to come is known once the log has listed it all.
+fn bootstrapping(bootstrap: &Bootstrap) -> String {
+    let left = match bootstrap.eta {
+        Some(eta) => format!("{:.0} s left", eta.as_secs_f64().ceil()),
+        None if bootstrap.listed => "just begun".to_owned(),
+        None => "more are being listed".to_owned(),
+    };
+    format!("compared with the log, {:.0}/s, {left}", bootstrap.rate)
 }
 
 fn line(shown: &Shown) {

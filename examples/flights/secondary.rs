@@ -110,9 +110,9 @@ pub(crate) async fn run(
     )
     .poll_interval(following.poll_interval)
     .spawn();
-    follower.follow_all(Filter::grain_type(GRAIN_TYPE)).await?;
     let watched = matches!(until, Until::Interrupted);
     let in_step = async {
+        follower.follow_all(Filter::grain_type(GRAIN_TYPE)).await?;
         match until {
             // A primary that failed drops its end; who waits for both sees that for itself.
             Until::Primary(ended) => drop(ended.await),

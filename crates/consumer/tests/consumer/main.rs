@@ -10,6 +10,7 @@
 )]
 
 mod ages;
+mod bootstrap;
 mod control;
 mod deltas;
 mod facts;
@@ -17,6 +18,8 @@ mod failures;
 mod following;
 mod hammer;
 mod hints;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod reads;
 mod ready;
 mod rig;
