@@ -31,6 +31,7 @@ pub(crate) fn run() -> Result<bool, String> {
         ],
     );
     tally += tests(&root);
+    tally += metrics(&root);
     tally += command(
         "2,000 seeds of the simulation",
         &root,
@@ -104,6 +105,31 @@ fn command(name: &str, root: &Path, arguments: &[&str]) -> Tally {
         Ok(false) => report(name, &["see above".to_owned()]),
         Err(why) => report(name, &[why]),
     }
+}
+
+/// The follower's metrics: behind a feature that no member turns on, so that the others are tested
+/// without it.
+fn metrics(root: &Path) -> Tally {
+    let with_metrics = [
+        "--locked",
+        "--package",
+        "gleaner-consumer",
+        "--features",
+        "metrics",
+    ];
+    let lints = [
+        &["clippy", "--all-targets"],
+        &with_metrics[..],
+        &["--", "-D", "warnings"],
+    ]
+    .concat();
+    let mut tally = command("clippy with metrics", root, &lints);
+    tally += command(
+        "tests with metrics",
+        root,
+        &[&["test"], &with_metrics[..]].concat(),
+    );
+    tally
 }
 
 /// Unit, integration and doc tests of all members. Without `--all-targets`, because that would build

@@ -145,12 +145,20 @@ impl Directory {
         stripe.map_or_else(Vec::new, |stripe| stripe.read().chunks.clone())
     }
 
-    /// The grain in a row, if it is this tenant still.
-    pub(crate) fn grain(&self, stripe: usize, row: usize, tenant: u32) -> Option<GrainId> {
+    /// The grain in a row and its cell, if it is this tenant still.
+    pub(crate) fn grain(
+        &self,
+        stripe: usize,
+        row: usize,
+        tenant: u32,
+    ) -> Option<(GrainId, CellRef)> {
         let stripe = self.stripes.get(stripe)?.read();
-        let cell = stripe.chunks.get(row / CHUNK)?.get(row % CHUNK)?;
-        let same = cell.tenant() == tenant;
-        stripe.ids.get(row)?.clone().filter(|_| same)
+        let (chunk, at) = (stripe.chunks.get(row / CHUNK)?.clone(), row % CHUNK);
+        if chunk.get(at)?.tenant() != tenant {
+            return None;
+        }
+        let grain = stripe.ids.get(row)?.clone()?;
+        Some((grain, CellRef { chunk, at, tenant }))
     }
 
     /// Gives a grain a number and a cell: its owner's alone. None beyond 2^32 grains.

@@ -18,7 +18,7 @@ use crate::clock::Reading;
 use crate::counts::{Counts, KINDS, Side};
 use crate::settings::Settings;
 use crate::shared::Shared;
-use crate::survey;
+use crate::survey::{self, Seen};
 
 /// What a metric is called and says.
 struct Named(&'static str, Unit, &'static str);
@@ -199,23 +199,11 @@ impl Metrics {
             ..Found::default()
         };
         survey::each(shared, |seen| {
-            match seen.age {
-                Some(age) => {
-                    let age_in_seconds = age.as_secs_f64();
-                    let fits = |(_, bound): &(&str, f64)| age_in_seconds <= *bound;
-                    let bound = BOUNDS.iter().position(fits);
-                    if let Some(count) = bound.and_then(|bound| found.by_age.get_mut(bound)) {
-                        *count += 1;
-                    }
-                    found.oldest = found.oldest.max(age);
-                }
-                None => found.unconfirmed += 1,
+            // After the standings were taken, so that no age is too small (C5).
+            let now = shared.clock.read();
+            for one in seen {
+                self.note(&mut found, one, now);
             }
-            if seen.pending && seen.standing.health.is_moving() {
-                found.pending += 1;
-                found.stalled += usize::from(seen.still_for > self.stalled_after);
-            }
-            found.latest = later(found.latest, seen.standing.confirmed);
         });
         if shared.is_closed() {
             // Nothing is on its way any more. The ages go on, as readers are told them.
@@ -224,6 +212,25 @@ impl Metrics {
         let since = found.latest.unwrap_or(self.began);
         found.silence = shared.clock.read().since(since);
         found
+    }
+
+    fn note(&self, found: &mut Found, one: &Seen, now: Reading) {
+        if let Some(t0) = one.standing.confirmed {
+            let age = now.since(t0);
+            let seconds = age.as_secs_f64();
+            let bound = BOUNDS.iter().position(|(_, bound)| seconds <= *bound);
+            if let Some(count) = bound.and_then(|bound| found.by_age.get_mut(bound)) {
+                *count += 1;
+            }
+            found.oldest = found.oldest.max(age);
+            found.latest = later(found.latest, Some(t0));
+        } else {
+            found.unconfirmed += 1;
+        }
+        if one.pending && one.standing.health.is_moving() {
+            found.pending += 1;
+            found.stalled += usize::from(one.still_for > self.stalled_after);
+        }
     }
 }
 

@@ -18,8 +18,6 @@ type Place = (usize, usize, u32);
 pub(crate) struct Seen {
     place: Place,
     pub(crate) standing: Standing,
-    /// None if it was never confirmed.
-    pub(crate) age: Option<Duration>,
     /// Whether it is not in step.
     #[cfg(feature = "metrics")]
     pub(crate) pending: bool,
@@ -28,12 +26,11 @@ pub(crate) struct Seen {
     pub(crate) still_for: Duration,
 }
 
-/// Visits every followed grain. The clock is read after a chunk of standings, so that no age is too small
-/// (C5). No lock is held but for the copy of a stripe's list of chunks.
+/// Visits every followed grain, some at a time. An age that is counted to a reading of the clock in or
+/// after the visit is not too small (C5). No lock is held but to copy a stripe's list of chunks.
 ///
-/// Cost: some nanoseconds a grain that was ever followed at once with the others; a place that is free
-/// costs as much.
-pub(crate) fn each(shared: &Shared, mut visit: impl FnMut(&Seen)) {
+/// Cost: some nanoseconds for each place; there are as many as there ever were followed grains at once.
+pub(crate) fn each(shared: &Shared, mut visit: impl FnMut(&[Seen])) {
     let mut seen: Vec<Seen> = Vec::new();
     for stripe in 0..shared.directory.stripes() {
         let mut row = 0;
@@ -47,7 +44,6 @@ pub(crate) fn each(shared: &Shared, mut visit: impl FnMut(&Seen)) {
                     seen.push(Seen {
                         place: (stripe, row, tenant),
                         standing,
-                        age: None,
                         #[cfg(feature = "metrics")]
                         pending: cell.is_pending(),
                         #[cfg(feature = "metrics")]
@@ -56,34 +52,58 @@ pub(crate) fn each(shared: &Shared, mut visit: impl FnMut(&Seen)) {
                 }
                 row += 1;
             }
-            let now = shared.clock.read();
-            for mut one in seen.drain(..) {
-                one.age = one.standing.confirmed.map(|t0| now.since(t0));
-                visit(&one);
-            }
+            visit(&seen);
+            seen.clear();
         }
     }
 }
 
+/// A grain that is among the worst so far, by how bad it is: never confirmed, or how old it was when the
+/// walk began; grains that one page confirmed are equally old, and their place decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Bad {
+    never: bool,
+    old: Duration,
+    /// The first of equals is kept: to put each next one in its place would cost the most in the common
+    /// case, in which all are equal.
+    place: Reverse<Place>,
+}
+
 /// The grains that are worst off, worst first: those that were never confirmed, then by age.
 pub(crate) fn worst(shared: &Shared, most: usize) -> Vec<(GrainId, Option<Duration>, Health)> {
-    let mut kept: BinaryHeap<Reverse<(bool, Duration, Place, u8)>> = BinaryHeap::new();
+    let began = shared.clock.read();
+    let mut kept: BinaryHeap<Reverse<Bad>> = BinaryHeap::new();
     each(shared, |seen| {
-        let (never, age) = (seen.age.is_none(), seen.age.unwrap_or_default());
-        let one = (never, age, seen.place, seen.standing.health.code());
-        if kept.len() >= most && kept.peek().is_none_or(|Reverse(best)| one <= *best) {
-            return;
-        }
-        kept.push(Reverse(one));
-        if kept.len() > most {
-            kept.pop();
+        for one in seen {
+            let confirmed = one.standing.confirmed;
+            let bad = Bad {
+                never: confirmed.is_none(),
+                old: confirmed.map_or(Duration::ZERO, |t0| began.since(t0)),
+                place: Reverse(one.place),
+            };
+            let full = kept.len() >= most;
+            if full && kept.peek().is_none_or(|Reverse(least)| bad <= *least) {
+                continue;
+            }
+            kept.push(Reverse(bad));
+            if full {
+                kept.pop();
+            }
         }
     });
-    let kept = kept.into_sorted_vec().into_iter();
-    kept.filter_map(|Reverse((never, age, (stripe, row, tenant), health))| {
+    let stands = |bad: Bad| {
+        let Reverse((stripe, row, tenant)) = bad.place;
         // Unfollowed meanwhile: it is worst off no more.
-        let grain = shared.directory.grain(stripe, row, tenant)?;
-        Some((grain, (!never).then_some(age), Health::from_code(health)))
-    })
-    .collect()
+        let (grain, cell) = shared.directory.grain(stripe, row, tenant)?;
+        let standing = shared.standing(cell.cell()?, tenant);
+        // After the standing, so that no age is too small.
+        let now = shared.clock.read();
+        let age = standing.confirmed.map(|t0| now.since(t0));
+        Some((grain, age, standing.health))
+    };
+    let kept = kept.into_sorted_vec().into_iter();
+    let mut found: Vec<_> = kept.filter_map(|Reverse(bad)| stands(bad)).collect();
+    // What was confirmed meanwhile is not so bad any more.
+    found.sort_by_key(|(_, age, _)| age.map(Reverse));
+    found
 }

@@ -4,7 +4,8 @@
 //! The owner publishes a grain's state to a [`ReplicationLog`] after each turn; each other cluster
 //! follows the log and keeps a [`ReplicaStore`] at the newest state, which it reads locally. This crate
 //! is what an application depends on: features choose the backends, [`open`] and [`open_store`] open
-//! them by URL, `metrics` lets a [`Follower`] tell its numbers, and the rest is re-exported from the crates that own it.
+//! them by URL, and the rest is re-exported from the crates that own it. With the feature `metrics` a
+//! [`Follower`] tells its numbers through the facade of that name.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
