@@ -87,6 +87,15 @@ async fn a_grain_whose_cursor_stands_still_below_its_head_is_stalled() {
     // Quiet for long, and in step: no stall.
     pass(secs(100)).await;
     assert_eq!(now(), (0.0, 0.0));
+    // New ones are on their way since they are followed, however long the follower has been there.
+    rig.store.load.hold();
+    follower.follow(grain("new")).await.unwrap();
+    pass(secs(5)).await;
+    assert_eq!(now(), (1.0, 0.0));
+    pass(secs(6)).await;
+    assert_eq!(now(), (1.0, 1.0));
+    rig.store.load.release();
+    follower.ready().await.unwrap();
     rig.store.apply.hold();
     rig.full(&id, 2, "two").await;
     pass(secs(9)).await;
