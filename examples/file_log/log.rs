@@ -129,7 +129,9 @@ impl<D: Disk> State<D> {
     }
 
     fn replace(&mut self) -> io::Result<()> {
-        let mut records = vec![Record::Log(self.identity.log.as_bytes().clone())];
+        let mut records = vec![Record::Log(Bytes::copy_from_slice(
+            self.identity.log.as_bytes(),
+        ))];
         for (id, grain) in &self.grains {
             grain.records(id, &mut records);
         }

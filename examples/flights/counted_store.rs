@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use gleaner::{
     Advance, Binding, Expected, Filter, GrainId, LogId, Mark, Outcome, Rebase, Replica,
-    ReplicaCell, ReplicaPage, ReplicaStore, Result, UnixMillis,
+    ReplicaHandle, ReplicaPage, ReplicaStore, Result, UnixMillis,
 };
 
 use crate::lags::Lags;
@@ -153,7 +153,7 @@ impl ReplicaStore for CountedStore {
         self.inner.prune(grains).await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         self.inner.get(grain).await
     }
 
@@ -174,11 +174,11 @@ impl ReplicaStore for CountedStore {
         self.inner.is_resident()
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.inner.peek(grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         self.inner.handle(grain)
     }
 }

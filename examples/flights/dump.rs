@@ -42,14 +42,18 @@ pub(crate) async fn read(store: &dyn ReplicaStore, dump: Option<&Path>) -> Resul
     loop {
         let page = store.list(&filter, after.as_ref(), PAGE).await?;
         for (grain, replica) in &page.replicas {
-            let Some(state) = &replica.state else {
+            let Some(state) = replica.state() else {
                 continue;
             };
             let aircraft: Aircraft = Bincode::<{ 16 << 20 }>
-                .decode(state, replica.schema)
+                .decode(state, replica.schema())
                 .map_err(|error| format!("{grain}: {error}"))?;
             if let Some(out) = &mut out {
-                out.row(grain.grain_key(), &aircraft, replica.cursor.sequence.get())?;
+                out.row(
+                    grain.grain_key(),
+                    &aircraft,
+                    replica.cursor().sequence.get(),
+                )?;
             }
             keep_farthest(&mut farthest, grain.grain_key(), aircraft);
         }

@@ -38,7 +38,7 @@ impl Payload {
     }
 
     /// From bytes; none if they are not exactly those of some turn of this grain.
-    pub fn read(key: &str, bytes: &Bytes) -> Option<Self> {
+    pub fn read(key: &str, bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let turn = text.split(' ').next()?.parse().ok()?;
         let payload = Self { turn };
@@ -60,7 +60,7 @@ mod tests {
             assert_eq!(Payload::read("N1", &whole.slice(..whole.len() - 1)), None);
             let mut bent = whole.to_vec();
             bent[whole.len() / 2] ^= 1;
-            assert_eq!(Payload::read("N1", &bent.into()), None);
+            assert_eq!(Payload::read("N1", &bent), None);
         }
     }
 }

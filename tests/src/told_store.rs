@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gleaner::{
     Advance, Binding, Expected, Filter, GrainId, LogId, Mark, Outcome, Rebase, Replica,
-    ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
 
 use crate::report::{Report, say};
@@ -67,7 +67,7 @@ impl ReplicaStore for ToldStore {
         self.inner.prune(grains).await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         self.inner.get(grain).await
     }
 
@@ -88,11 +88,11 @@ impl ReplicaStore for ToldStore {
         self.inner.is_resident()
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.inner.peek(grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         self.inner.handle(grain)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gleaner_core::{Bincode, Codec, GrainId, Raw, ReplicaStore, ReplicationLog};
+use gleaner_core::{Bincode, Codec, GrainId, Raw, RawState, ReplicaStore, ReplicationLog};
 use serde::de::DeserializeOwned;
 
 use crate::changes::ChangeStream;
@@ -71,7 +71,7 @@ impl ReplicationConsumer {
     }
 
     /// A reader of the grain's state as bytes.
-    pub fn raw_reader(&self) -> GrainReader<bytes::Bytes, Raw> {
+    pub fn raw_reader(&self) -> GrainReader<RawState, Raw> {
         self.reader_with(Raw)
     }
 

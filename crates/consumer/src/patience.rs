@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gleaner_core::{
     Advance, Appended, Binding, Budget, CatchUp, ChangeFeed, Changes, Claim, Cursor, Entry, Error,
     Expected, Filter, GrainId, Head, HeadPage, Identity, Limits, LogId, Mark, Outcome, Page,
-    Position, Rebase, Replica, ReplicaCell, ReplicaPage, ReplicaStore, ReplicationLog, Result,
+    Position, Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, ReplicationLog, Result,
     Truncation,
 };
 use tokio::time::timeout;
@@ -154,7 +154,7 @@ impl ReplicaStore for PatientStore {
         within(self.limit, "prune", self.store.prune(grains)).await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         within(self.limit, "get", self.store.get(grain)).await
     }
 
@@ -175,11 +175,11 @@ impl ReplicaStore for PatientStore {
         self.store.is_resident()
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.store.peek(grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         self.store.handle(grain)
     }
 }

@@ -77,7 +77,7 @@ impl ReadOptions {
                 health: standing.health,
             });
         };
-        let cursor = replica.cursor;
+        let cursor = replica.cursor();
         if let Some(wanted) = self.at_least
             && !cursor.holds(wanted)
         {
@@ -100,7 +100,7 @@ impl ReadOptions {
         }
         Ok(Stamp {
             cursor,
-            written_at: replica.written_at,
+            written_at: replica.written_at(),
             age,
             health: standing.health,
         })

@@ -4,7 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use gleaner_core::{Bincode, Codec, Error, GrainId, Raw, Replica, ReplicaCell, ReplicaStore};
+use gleaner_core::{
+    Bincode, Codec, Error, GrainId, Raw, RawState, Replica, ReplicaHandle, ReplicaStore,
+};
 use tokio::time::Instant;
 
 use crate::directory::CellRef;
@@ -40,8 +42,8 @@ impl<T, C> fmt::Debug for Reader<T, C> {
     }
 }
 
-/// A [`Reader`] of bytes as they are.
-pub type RawReader = Reader<bytes::Bytes, Raw>;
+/// A [`Reader`] of bytes as they are: an answer's state is the replica's own, not a copy.
+pub type RawReader = Reader<RawState, Raw>;
 
 impl<T, C: Codec<T>> Reader<T, C> {
     pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn ReplicaStore>, codec: C) -> Self {
@@ -73,7 +75,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
         });
         let (standing, replica) = looked.ok_or(ReadError::NotFollowed)?;
         let replica = replica?;
-        let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
+        let stamp = options.admit(standing, replica.as_ref(), &*self.shared.clock)?;
         self.decode(stamp, replica)
     }
 
@@ -170,31 +172,29 @@ impl<T, C: Codec<T>> Reader<T, C> {
             standing
         };
         let standing = cell.still(standing);
-        let stamp = options.admit(standing, replica.as_deref(), &*self.shared.clock)?;
+        let stamp = options.admit(standing, replica.as_ref(), &*self.shared.clock)?;
         self.decode(stamp, replica)
     }
 
-    fn peek(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>, ReadError> {
+    fn peek(&self, grain: &GrainId) -> Result<Option<Replica>, ReadError> {
         match self.store.peek(grain) {
             None if !self.store.is_resident() => Err(ReadError::NotResident),
             found => Ok(found),
         }
     }
 
-    fn decode(&self, stamp: Stamp, replica: Option<Arc<Replica>>) -> Result<Answer<T>, ReadError> {
+    fn decode(&self, stamp: Stamp, replica: Option<Replica>) -> Result<Answer<T>, ReadError> {
         let Some(replica) = replica else {
             return Err(stamp.absent());
         };
-        let Some(state) = &replica.state else {
+        let (cursor, schema) = (replica.cursor(), replica.schema());
+        let Some(state) = replica.into_state() else {
             return Err(stamp.absent());
         };
-        let state =
-            self.codec
-                .decode(state, replica.schema)
-                .map_err(|error| ReadError::Decode {
-                    cursor: replica.cursor,
-                    error,
-                })?;
+        let state = self
+            .codec
+            .decode_state(state, schema)
+            .map_err(|error| ReadError::Decode { cursor, error })?;
         Ok(stamp.on(state))
     }
 }
@@ -205,7 +205,7 @@ pub struct GrainReader<T, C = Bincode> {
     grain: GrainId,
     place: CellRef,
     /// None if the store keeps replicas elsewhere than in memory.
-    replica: Option<Arc<dyn ReplicaCell>>,
+    replica: Option<ReplicaHandle>,
 }
 
 impl<T, C> fmt::Debug for GrainReader<T, C> {
@@ -237,7 +237,7 @@ impl<T, C: Codec<T>> GrainReader<T, C> {
         };
         let replica = replica.load();
         let standing = cell.still(standing);
-        let stamp = options.admit(standing, replica.as_deref(), &*self.reader.shared.clock)?;
+        let stamp = options.admit(standing, replica.as_ref(), &*self.reader.shared.clock)?;
         self.reader.decode(stamp, replica)
     }
 

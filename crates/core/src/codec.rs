@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Schema;
+use crate::{RawState, Schema};
 
 /// Encodes and decodes values of type `T`.
 ///
@@ -22,7 +22,16 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// # Errors
     /// [`CodecError`] for a payload that is damaged, too large, or not used up by the value. It
     /// never panics and never allocates beyond a small multiple of the payload.
-    fn decode(&self, payload: &Bytes, schema: Schema) -> Result<T, CodecError>;
+    fn decode(&self, payload: &[u8], schema: Schema) -> Result<T, CodecError>;
+
+    /// A replica's state as a value, for codecs whose values can be that state itself. Default:
+    /// [`Self::decode`].
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    fn decode_state(&self, state: RawState, schema: Schema) -> Result<T, CodecError> {
+        self.decode(&state, schema)
+    }
 }
 
 /// Why a value could not be encoded, or a payload not be decoded.
@@ -74,7 +83,7 @@ where
         Ok(bytes.into())
     }
 
-    fn decode(&self, payload: &Bytes, _schema: Schema) -> Result<T, CodecError> {
+    fn decode(&self, payload: &[u8], _schema: Schema) -> Result<T, CodecError> {
         if payload.len() > LIMIT {
             return Err(CodecError(format!(
                 "payload of {} bytes is over the limit of {LIMIT}",
@@ -95,17 +104,35 @@ where
     }
 }
 
-/// Bytes as they are: no copy, no limit but the log's.
+/// Bytes as they are, with no limit but the log's: a state read as [`RawState`] is the replica's own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Raw;
+
+impl Codec<RawState> for Raw {
+    fn encode(&self, value: &RawState) -> Result<Bytes, CodecError> {
+        Ok(value.clone().into())
+    }
+
+    fn decode(&self, payload: &[u8], _schema: Schema) -> Result<RawState, CodecError> {
+        Ok(RawState::copy_of(payload))
+    }
+
+    fn decode_state(&self, state: RawState, _schema: Schema) -> Result<RawState, CodecError> {
+        Ok(state)
+    }
+}
 
 impl Codec<Bytes> for Raw {
     fn encode(&self, value: &Bytes) -> Result<Bytes, CodecError> {
         Ok(value.clone())
     }
 
-    fn decode(&self, payload: &Bytes, _schema: Schema) -> Result<Bytes, CodecError> {
-        Ok(payload.clone())
+    fn decode(&self, payload: &[u8], _schema: Schema) -> Result<Bytes, CodecError> {
+        Ok(Bytes::copy_from_slice(payload))
+    }
+
+    fn decode_state(&self, state: RawState, _schema: Schema) -> Result<Bytes, CodecError> {
+        Ok(state.into())
     }
 }
 

@@ -21,7 +21,7 @@ pub trait Fold: Send + Sync + 'static {
     /// [`FoldError`] if the delta makes no sense for this state; a panic is caught and counts as
     /// one. The grain is re-built from its base, and quarantined if that fails too; its last good
     /// state goes on being served.
-    fn fold(&self, grain: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError>;
+    fn fold(&self, grain: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError>;
 
     /// The newest schema it understands. An entry of any kind with a newer one is not applied, and
     /// the grain is quarantined until this process is upgraded or skips it. Default: all.
@@ -46,7 +46,7 @@ impl FoldError {
 pub(crate) fn fold_caught(
     fold: &dyn Fold,
     grain: &GrainId,
-    state: &Bytes,
+    state: &[u8],
     delta: &Entry,
 ) -> Result<Bytes, FoldError> {
     caught(|| fold.fold(grain, state, delta)).and_then(|folded| folded)

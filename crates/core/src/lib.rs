@@ -54,10 +54,10 @@ pub use head::{Fence, Head};
 pub use identity::{Identity, LogId};
 pub use limits::Limits;
 pub use log::{Appended, Claim, HeadPage, Page, ReplicationLog, Truncation};
-pub use replica::{Generation, Mark, Replica};
+pub use replica::{Generation, Mark, RawState, Replica, ReplicaSlot, Stamp};
 pub use slice::Slice;
 pub use slice_set::SliceSet;
 pub use store::{
-    Advance, Binding, Expected, Outcome, Rebase, ReplicaCell, ReplicaPage, ReplicaStore, Stop,
-    StopReason,
+    Advance, Binding, Expected, Outcome, Rebase, ReplicaHandle, ReplicaPage, ReplicaPlaces,
+    ReplicaStore, Stop, StopReason,
 };

@@ -5,10 +5,13 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::fold::{Fold, fold_caught, newest_schema_caught};
-use crate::{
-    Advance, Cursor, Digest, Entry, Expected, Kind, LogId, Rebase, Schema, Stop, StopReason,
-    UnixMillis,
-};
+use crate::{Advance, Cursor, Digest, Entry, Expected, Kind, LogId, Rebase, Stop, StopReason};
+
+mod held;
+mod slot;
+
+pub use held::{RawState, Replica, Stamp};
+pub use slot::ReplicaSlot;
 
 /// Counts the times a replica was set back ([`rebase`](crate::ReplicaStore::rebase),
 /// [`remove`](crate::ReplicaStore::remove)): an apply that was on its way carries the former one and
@@ -65,39 +68,6 @@ impl Mark {
             generation,
             log: None,
             present: false,
-        }
-    }
-}
-
-/// One grain's state as a store holds it: state, cursor, digest and generation of one moment (S4).
-/// Never changed in place; a newer one takes its place whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
-    /// The state; none after a Tombstone.
-    pub state: Option<Bytes>,
-    /// The last entry applied.
-    pub cursor: Cursor,
-    /// That entry's digest.
-    pub digest: Digest,
-    /// How often it was set back.
-    pub generation: Generation,
-    /// The log it was read from.
-    pub log: LogId,
-    /// The layout of the state: that of the last entry applied.
-    pub schema: Schema,
-    /// When the last entry applied was written, by its writer's clock.
-    pub written_at: UnixMillis,
-}
-
-impl Replica {
-    /// Where it stands.
-    pub fn mark(&self) -> Mark {
-        Mark {
-            cursor: self.cursor,
-            digest: self.digest,
-            generation: self.generation,
-            log: Some(self.log.clone()),
-            present: self.state.is_some(),
         }
     }
 }
@@ -177,11 +147,22 @@ pub fn refuse_rebase(
 /// below, digest equal to its `prev`, state present. The first entry that cannot be applied stops
 /// the run; what preceded it counts.
 pub fn advance(current: Option<&Replica>, under: Under<'_>, entries: &[Entry]) -> Advanced {
-    let mut replica: Option<Replica> = None;
+    let mut last: Option<(&Entry, Option<Held<'_>>)> = None;
     let mut applied = 0;
     let mut stop = None;
     for entry in entries {
-        let now = replica.as_ref().or(current);
+        let now = match &last {
+            Some((last, state)) => Some(Now {
+                cursor: last.cursor(),
+                digest: last.digest(),
+                state: state.as_ref().map(Held::bytes),
+            }),
+            None => current.map(|current| Now {
+                cursor: current.cursor(),
+                digest: current.digest(),
+                state: current.state(),
+            }),
+        };
         #[cfg(gleaner_plant)]
         let now = now.filter(|_| !crate::plant::Plant::OlderStateApplied.is_planted());
         if now.is_some_and(|now| entry.cursor() <= now.cursor) {
@@ -189,15 +170,7 @@ pub fn advance(current: Option<&Replica>, under: Under<'_>, entries: &[Entry]) -
         }
         match step(now, entry, under.rules) {
             Ok(state) => {
-                replica = Some(Replica {
-                    state,
-                    cursor: entry.cursor(),
-                    digest: entry.digest(),
-                    generation: under.generation,
-                    log: under.log.clone(),
-                    schema: entry.schema(),
-                    written_at: entry.written_at(),
-                });
+                last = Some((entry, state));
                 applied += 1;
             }
             Err(why) => {
@@ -209,10 +182,45 @@ pub fn advance(current: Option<&Replica>, under: Under<'_>, entries: &[Entry]) -
             }
         }
     }
+    // The one copy of the state, after the run's last entry: what lies between is folded, not kept.
+    let replica = last.map(|(entry, state)| {
+        let stamp = Stamp {
+            cursor: entry.cursor(),
+            digest: entry.digest(),
+            generation: under.generation,
+            log: under.log.clone(),
+            schema: entry.schema(),
+            written_at: entry.written_at(),
+        };
+        Replica::new(stamp, state.as_ref().map(Held::bytes))
+    });
     Advanced {
         replica,
         applied,
         stop,
+    }
+}
+
+/// Where a run has come.
+#[derive(Clone, Copy)]
+struct Now<'a> {
+    cursor: Cursor,
+    digest: Digest,
+    state: Option<&'a [u8]>,
+}
+
+/// A state between two entries.
+enum Held<'a> {
+    Payload(&'a Bytes),
+    Folded(Bytes),
+}
+
+impl Held<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Payload(bytes) => bytes,
+            Self::Folded(bytes) => bytes,
+        }
     }
 }
 
@@ -228,11 +236,11 @@ pub struct Under<'a> {
 }
 
 /// The state after one entry, or why there is none.
-fn step(
-    now: Option<&Replica>,
-    entry: &Entry,
+fn step<'a>(
+    now: Option<Now<'_>>,
+    entry: &'a Entry,
     rules: Rules<'_>,
-) -> Result<Option<Bytes>, StopReason> {
+) -> Result<Option<Held<'a>>, StopReason> {
     if let Some(fold) = rules.fold {
         let newest = newest_schema_caught(fold).map_err(StopReason::Fold)?;
         if entry.schema() > newest {
@@ -244,36 +252,39 @@ fn step(
     }
     let state = match entry.kind() {
         Kind::Tombstone => return Ok(None),
-        Kind::FullState => entry.payload().clone(),
+        Kind::FullState => Held::Payload(entry.payload()),
         Kind::Delta => {
             let Some(fold) = rules.fold else {
                 return Err(StopReason::NoFold);
             };
             #[cfg(gleaner_plant)]
             if crate::plant::Plant::DeltaAcrossAGap.is_planted()
-                && let Some(state) = now.and_then(|now| now.state.as_ref())
+                && let Some(state) = now.and_then(|now| now.state)
             {
                 return fold_caught(fold, entry.grain(), state, entry)
-                    .map(Some)
+                    .map(|state| Some(Held::Folded(state)))
                     .map_err(StopReason::Fold);
             }
             let fitting = now.filter(|now| {
                 now.cursor.is_just_below(entry.cursor()) && entry.prev() == Some(now.digest)
             });
-            let Some(state) = fitting.and_then(|now| now.state.as_ref()) else {
+            let Some(state) = fitting.and_then(|now| now.state) else {
                 return Err(StopReason::Gap);
             };
             #[cfg(gleaner_plant)]
             if crate::plant::Plant::BadDeltaSkipped.is_planted() {
                 let folded = fold_caught(fold, entry.grain(), state, entry);
-                return Ok(Some(folded.unwrap_or_else(|_| state.clone())));
+                let folded = folded.unwrap_or_else(|_| Bytes::copy_from_slice(state));
+                return Ok(Some(Held::Folded(folded)));
             }
-            fold_caught(fold, entry.grain(), state, entry).map_err(StopReason::Fold)?
+            let folded = fold_caught(fold, entry.grain(), state, entry);
+            Held::Folded(folded.map_err(StopReason::Fold)?)
         }
     };
-    if state.len() > rules.max_state {
+    let size = state.bytes().len();
+    if size > rules.max_state {
         return Err(StopReason::TooLarge {
-            size: state.len(),
+            size,
             limit: rules.max_state,
         });
     }

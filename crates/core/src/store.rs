@@ -1,5 +1,6 @@
 //! [`ReplicaStore`]: where replicas live, and clauses S1 to S9.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -136,17 +137,53 @@ pub enum Binding {
 #[derive(Debug, Clone, Default)]
 pub struct ReplicaPage {
     /// In byte order of type, then key.
-    pub replicas: Vec<(GrainId, Arc<Replica>)>,
+    pub replicas: Vec<(GrainId, Replica)>,
     /// Where the next page begins, strictly after; it may name a grain that is not in the filter.
     /// None at the end, and only this means the end: a page may be empty.
     pub next: Option<GrainId>,
 }
 
-/// One resident grain's place in a store: loads whole replicas without a map in between.
-pub trait ReplicaCell: Send + Sync + 'static {
+/// The resident grains' places in a store, by numbers that the store gives out with its handles.
+pub trait ReplicaPlaces: Send + Sync + 'static {
     /// The replica of this moment, or none before the first and after a removal. Never blocks;
-    /// clones no payload.
-    fn load(&self) -> Option<Arc<Replica>>;
+    /// copies no payload.
+    fn load(&self, place: u64) -> Option<Replica>;
+
+    /// A handle is dropped: called once for each that was given out.
+    fn release(&self, _place: u64) {}
+}
+
+/// A lasting way to one grain's resident replica: loads it without a map in between.
+pub struct ReplicaHandle {
+    places: Arc<dyn ReplicaPlaces>,
+    place: u64,
+}
+
+impl ReplicaHandle {
+    /// For stores: a handle of a place, which is released when the handle is dropped.
+    pub fn new(places: Arc<dyn ReplicaPlaces>, place: u64) -> Self {
+        Self { places, place }
+    }
+
+    /// The replica of this moment, or none before the first and after a removal. Never blocks;
+    /// copies no payload.
+    pub fn load(&self) -> Option<Replica> {
+        self.places.load(self.place)
+    }
+}
+
+impl Drop for ReplicaHandle {
+    fn drop(&mut self) {
+        self.places.release(self.place);
+    }
+}
+
+impl fmt::Debug for ReplicaHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicaHandle")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Holds the replicas of many grains, each a row of state, cursor, digest and generation.
@@ -271,7 +308,7 @@ pub trait ReplicaStore: Send + Sync + 'static {
     ///
     /// # Cost
     /// None for a resident replica, else one round trip.
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>>;
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>>;
 
     /// Where each replica stands, in the order asked for; [`Mark::absent`] for one that the store
     /// does not have. A store whose replicas are resident makes these so.
@@ -319,9 +356,9 @@ pub trait ReplicaStore: Send + Sync + 'static {
     ///
     /// # Contract
     /// S4.
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>>;
+    fn peek(&self, grain: &GrainId) -> Option<Replica>;
 
     /// A lasting way to one grain's resident replica; may be taken before there is one. None if
     /// replicas are not resident.
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>>;
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle>;
 }

@@ -89,8 +89,8 @@ impl Publisher {
     /// As [`Self::open`].
     pub async fn grain(
         &self,
-        grain_type: impl Into<Arc<str>> + Send,
-        grain_key: impl Into<Arc<str>> + Send,
+        grain_type: impl AsRef<str> + Send,
+        grain_key: impl AsRef<str> + Send,
     ) -> Result<GrainPublisher, PublishError> {
         let id = GrainId::new(grain_type, grain_key)?;
         self.open(id).await
@@ -147,7 +147,7 @@ impl Publisher {
     /// struct Append;
     ///
     /// impl Fold for Append {
-    ///     fn fold(&self, _: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError> {
+    ///     fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
     ///         Ok([state.as_ref(), delta.payload().as_ref()].concat().into())
     ///     }
     /// }

@@ -206,11 +206,11 @@ impl Secondary {
         grain: &GrainId,
         at_least: Option<Cursor>,
         max_age: Option<Duration>,
-        answer: Result<gleaner::Answer<bytes::Bytes>, ReadError>,
+        answer: Result<gleaner::Answer<gleaner::RawState>, ReadError>,
     ) {
         let got = match answer {
             Ok(answer) => Got::Answer {
-                state: Some(answer.state),
+                state: Some(answer.state.into()),
                 cursor: answer.cursor,
                 age: answer.age,
                 health: Some(answer.health),
@@ -260,7 +260,7 @@ impl Secondary {
 
     async fn act(&self, running: &Running, grain: &GrainId, kind: u64, back: u64) {
         let control = running.follower.control(grain.clone());
-        let cursor = self.store.peek(grain).map(|replica| replica.cursor);
+        let cursor = self.store.peek(grain).map(|replica| replica.cursor());
         let told = match kind {
             0 => {
                 running.paused.lock().insert(grain.clone());
@@ -369,7 +369,7 @@ impl Secondary {
                 followed.map_err(|error| format!("{grain} cannot be followed: {error}"))?;
             let resumed = control.resume().await;
             if let Some(Health::Ahead | Health::Diverged | Health::Missing) = control.health() {
-                let cursor = self.store.peek(grain).map(|replica| replica.cursor);
+                let cursor = self.store.peek(grain).map(|replica| replica.cursor());
                 let rebased = control.rebase(cursor.unwrap_or_default()).await;
                 self.world()
                     .trace(|| format!("heal: {grain} rebase {rebased:?}"));

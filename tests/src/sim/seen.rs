@@ -1,6 +1,5 @@
 //! [`Seen`]: everything that the invariants are told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,8 +36,8 @@ pub(crate) enum Seen {
     Stored {
         follower: u64,
         grain: GrainId,
-        before: Option<Arc<Replica>>,
-        after: Option<Arc<Replica>>,
+        before: Option<Replica>,
+        after: Option<Replica>,
         by: Change,
         /// The generation that an apply was meant for.
         meant_for: Option<Generation>,
@@ -76,7 +75,7 @@ pub(crate) enum Seen {
         stage: Stage,
         health: Option<Health>,
         age: Option<Duration>,
-        replica: Option<Arc<Replica>>,
+        replica: Option<Replica>,
         /// Told to pause, or not followed any more.
         held: bool,
     },

@@ -51,7 +51,7 @@ fn joined(chain: u64, count: u64) -> Bytes {
 pub(crate) struct Writing;
 
 impl Fold for Writing {
-    fn fold(&self, _: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError> {
+    fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
         folded(state, delta.payload()).ok_or_else(|| FoldError::new("not a state and a change"))
     }
 }
@@ -60,7 +60,7 @@ impl Fold for Writing {
 pub(crate) struct Following;
 
 impl Fold for Following {
-    fn fold(&self, grain: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError> {
+    fn fold(&self, grain: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
         if is_bad(delta.payload()) {
             return Err(FoldError::new("a bad change"));
         }

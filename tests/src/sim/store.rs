@@ -7,7 +7,7 @@ use futures::FutureExt;
 use gleaner::memory::MemoryReplicaStore;
 use gleaner::{
     Advance, Binding, Error, Expected, Filter, Generation, GrainId, LogId, Mark, Outcome, Rebase,
-    Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
 
 use super::process::Process;
@@ -161,7 +161,7 @@ impl ReplicaStore for SimStore {
         .await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         let (store, grain) = (self.store.clone(), grain.clone());
         self.call("get", false, move || done(store.get(&grain)))
             .await
@@ -189,7 +189,7 @@ impl ReplicaStore for SimStore {
         self.world.shape.resident
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.world
             .shape
             .resident
@@ -197,7 +197,7 @@ impl ReplicaStore for SimStore {
             .flatten()
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         self.world
             .shape
             .resident

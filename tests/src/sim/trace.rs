@@ -8,8 +8,12 @@ fn stands(replica: Option<&Replica>) -> String {
     replica.map_or_else(
         || "nothing".to_owned(),
         |replica| {
-            let dead = if replica.state.is_none() { " dead" } else { "" };
-            format!("{} {}{dead}", replica.cursor, replica.digest)
+            let dead = if replica.state().is_none() {
+                " dead"
+            } else {
+                ""
+            };
+            format!("{} {}{dead}", replica.cursor(), replica.digest())
         },
     )
 }
@@ -79,8 +83,8 @@ pub(crate) fn line(seen: &Seen) -> String {
         } => format!(
             "store{follower} {} {by:?}: {} -> {}",
             grain.grain_key(),
-            stands(before.as_deref()),
-            stands(after.as_deref())
+            stands(before.as_ref()),
+            stands(after.as_ref())
         ),
         Seen::Read {
             follower,
@@ -118,7 +122,7 @@ pub(crate) fn line(seen: &Seen) -> String {
         } => format!(
             "rest{follower}  {} {stage:?} {health:?} aged {age:?} held {held} at {}",
             grain.grain_key(),
-            stands(replica.as_deref())
+            stands(replica.as_ref())
         ),
         Seen::Holds { grain, entries } => {
             format!("end    {} holds {}", grain.grain_key(), last(entries))

@@ -290,7 +290,7 @@ impl World {
         {
             let entry = truth
                 .grain(grain)
-                .and_then(|grain| grain.find(after.cursor, after.digest));
+                .and_then(|grain| grain.find(after.cursor(), after.digest()));
             let folded = entry.is_some_and(|entry| entry.kind == gleaner::Kind::Delta);
             counts.deltas_folded += u64::from(folded);
         }

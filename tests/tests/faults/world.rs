@@ -183,7 +183,7 @@ impl World {
         let found = replicas(store);
         let mut fallen = 0;
         for (key, cursor) in &self.applied {
-            if found.get(key).is_none_or(|found| found.cursor < *cursor) {
+            if found.get(key).is_none_or(|found| found.cursor() < *cursor) {
                 println!("LOST: the replica of {key} at {cursor}");
                 fallen += 1;
             }

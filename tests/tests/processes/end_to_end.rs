@@ -34,7 +34,7 @@ fn a_secondary_process_ends_with_the_logs_own_states() {
     let held = replicas(&store);
     assert_equal(&histories, &held);
     // Grains that ended, and grains that ended and came back, are among them.
-    let gone = held.values().filter(|held| held.state.is_none()).count() as u64;
+    let gone = held.values().filter(|held| held.state().is_none()).count() as u64;
     assert_eq!(gone, GRAINS / 3);
     let (in_step, not, entries_read) = caught_up(&followed);
     assert_eq!((in_step as u64, not), (GRAINS, 0));

@@ -1,7 +1,6 @@
 //! `kill -9` of a process that follows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use gleaner::{Cursor, Replica};
 use gleaner_tests::{Payload, Report};
@@ -12,7 +11,7 @@ use crate::truth::{
     Acked, assert_equal, assert_kept, caught_up, copied, histories, is_sound, replicas,
 };
 
-type Replicas = BTreeMap<String, Arc<Replica>>;
+type Replicas = BTreeMap<String, Replica>;
 
 /// What a life said agrees with what it left, and it read nothing that the one before had applied.
 fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
@@ -22,9 +21,9 @@ fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
             Report::Read { key, cursor } => {
                 if let Some(replica) = found.get(key) {
                     assert!(
-                        *cursor > replica.cursor,
+                        *cursor > replica.cursor(),
                         "{key}: {cursor} was read, the replica stood at {}",
-                        replica.cursor
+                        replica.cursor()
                     );
                 }
                 assert!(
@@ -33,7 +32,9 @@ fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
                 );
             }
             Report::Applied { key, cursor } => {
-                let now = left.get(key).map_or(Cursor::ZERO, |replica| replica.cursor);
+                let now = left
+                    .get(key)
+                    .map_or(Cursor::ZERO, |replica| replica.cursor());
                 assert!(
                     now >= *cursor,
                     "{key}: applied to {cursor}, found at {now} after the kill"
@@ -43,7 +44,7 @@ fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
         }
     }
     for (key, replica) in found {
-        assert!(left[key].cursor >= replica.cursor, "{key} fell back");
+        assert!(left[key].cursor() >= replica.cursor(), "{key} fell back");
     }
 }
 
@@ -90,11 +91,11 @@ fn a_killed_follower_goes_on_and_reads_no_payload_twice() {
     let states: Vec<_> = found
         .iter()
         .map(|(key, replica)| {
-            let state = replica.state.as_ref().unwrap();
+            let state = replica.state().unwrap();
             let payload = Payload::read(key, state).expect("a torn state");
             Acked {
                 key: key.clone(),
-                cursor: replica.cursor,
+                cursor: replica.cursor(),
                 turn: Some(payload.turn()),
             }
         })

@@ -126,7 +126,10 @@ fn a_log_begun_anew_is_said_once_served_as_foreign_and_in_step_after_the_rebase(
     for key in &keys[..2] {
         let (head, _) = histories[*key];
         let replica = &stored[*key];
-        assert_eq!((replica.cursor, replica.digest), (head.cursor, head.digest));
+        assert_eq!(
+            (replica.cursor(), replica.digest()),
+            (head.cursor, head.digest)
+        );
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use gleaner::{Budget, Cursor, Entry, Filter, Head, Kind, Replica};
 use gleaner_tests::{Payload, Report};
@@ -84,7 +83,7 @@ pub(crate) fn histories(path: &Path) -> Histories {
 }
 
 /// Opens a store and reads all of it.
-pub(crate) fn replicas(path: &Path) -> BTreeMap<String, Arc<Replica>> {
+pub(crate) fn replicas(path: &Path) -> BTreeMap<String, Replica> {
     run(async {
         let store = gleaner::open_store(&format!("sqlite:{}", path.display()), None)
             .await
@@ -216,7 +215,7 @@ pub(crate) fn unacked<'a>(histories: &'a Histories, acked: &[Acked]) -> Vec<&'a 
 }
 
 /// A store holds, of every grain, what the log's own fold gives: its head, and nothing else.
-pub(crate) fn assert_equal(histories: &Histories, replicas: &BTreeMap<String, Arc<Replica>>) {
+pub(crate) fn assert_equal(histories: &Histories, replicas: &BTreeMap<String, Replica>) {
     let keys = |left: Vec<&String>| left.into_iter().cloned().collect::<Vec<_>>();
     assert_eq!(
         keys(replicas.keys().collect()),
@@ -226,13 +225,13 @@ pub(crate) fn assert_equal(histories: &Histories, replicas: &BTreeMap<String, Ar
         let newest = entries.last().unwrap();
         let replica = &replicas[key];
         assert_eq!(
-            (replica.cursor, replica.digest),
+            (replica.cursor(), replica.digest()),
             (head.cursor, head.digest),
             "{key}"
         );
         let state = newest.kind().is_base().then(|| newest.payload());
         let state = state.expect("no deltas are published here");
         let wanted = (newest.kind() == Kind::FullState).then_some(state);
-        assert_eq!(replica.state.as_ref(), wanted, "{key}");
+        assert_eq!(replica.state(), wanted.map(|state| &state[..]), "{key}");
     }
 }

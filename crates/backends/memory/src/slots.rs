@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use gleaner_core::{Filter, GrainId, Replica, ReplicaCell};
+use gleaner_core::{Filter, GrainId, Replica, ReplicaPlaces};
 
 use crate::SCAN;
 use crate::sync::{Counted, Map, Mutex, MutexGuard, Pointer};
@@ -14,13 +14,13 @@ use crate::sync::{Counted, Map, Mutex, MutexGuard, Pointer};
 /// of the former replica until the new one has taken its place.
 #[derive(Default)]
 pub(crate) struct Slot {
-    replica: Pointer<Replica>,
+    replica: Pointer,
     writing: Mutex<()>,
 }
 
 impl Slot {
-    pub(crate) fn load(&self) -> Option<Arc<Replica>> {
-        self.replica.load_full()
+    pub(crate) fn load(&self) -> Option<Replica> {
+        self.replica.load()
     }
 
     /// The right to change it.
@@ -32,7 +32,7 @@ impl Slot {
     }
 
     fn is_empty(&self) -> bool {
-        self.replica.load().is_none()
+        self.replica.is_empty()
     }
 }
 
@@ -43,12 +43,12 @@ pub(crate) struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    pub(crate) fn current(&self) -> Option<Arc<Replica>> {
+    pub(crate) fn current(&self) -> Option<Replica> {
         self.slot.load()
     }
 
     pub(crate) fn put(&self, replica: Option<Replica>) {
-        self.slot.replica.store(replica.map(Arc::new));
+        self.slot.replica.store(replica);
     }
 }
 
@@ -65,8 +65,7 @@ impl Writing<'_> {
 /// next.
 ///
 /// `order` changes with the map's membership, under the map's lock for that id (map before order,
-/// never the other way), and not with a replica's state. It costs one more copy of the id, two reference counts
-/// and 32 bytes, and makes a page of a listing cost what the page holds.
+/// never the other way), and not with a replica's state. It costs one more pointer to the id and makes a page of a listing cost what the page holds.
 #[derive(Default)]
 pub(crate) struct Slots {
     map: Map<Counted<Slot>>,
@@ -79,7 +78,7 @@ impl Slots {
     }
 
     /// The replica, without another reference to its slot.
-    pub(crate) fn load(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    pub(crate) fn load(&self, grain: &GrainId) -> Option<Replica> {
         self.map.get(grain).and_then(|slot| slot.load())
     }
 
@@ -184,8 +183,8 @@ impl Cell {
     }
 }
 
-impl ReplicaCell for Cell {
-    fn load(&self) -> Option<Arc<Replica>> {
+impl ReplicaPlaces for Cell {
+    fn load(&self, _: u64) -> Option<Replica> {
         self.slot.load()
     }
 }

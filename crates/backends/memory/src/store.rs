@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use gleaner_core::replica::{Advanced, Rules, Under, advance, refuse_apply, refuse_rebase};
 use gleaner_core::{
     Advance, Binding, Expected, Filter, Fold, Generation, GrainId, Limits, LogId, Mark, Outcome,
-    Rebase, Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
 use parking_lot::RwLock;
 
@@ -84,7 +84,7 @@ impl MemoryReplicaStore {
         let outcome = {
             let writing = slot.write();
             let current = writing.current();
-            let mark = self.shared.mark(current.as_deref());
+            let mark = self.shared.mark(current.as_ref());
             #[cfg(gleaner_plant)]
             let run = &planted_run(run, &mark);
             if let Some(why) = refuse_apply(&mark, bound, log, run) {
@@ -99,7 +99,7 @@ impl MemoryReplicaStore {
                     replica,
                     applied,
                     stop,
-                } = advance(current.as_deref(), under, &run.entries);
+                } = advance(current.as_ref(), under, &run.entries);
                 let mark = replica.as_ref().map_or(mark, Replica::mark);
                 #[cfg(gleaner_plant)]
                 let replica = replica.and_then(planted);
@@ -122,7 +122,7 @@ impl MemoryReplicaStore {
         let slot = self.shared.slots.place(&rebase.grain);
         let outcome = {
             let writing = slot.write();
-            let mark = self.shared.mark(writing.current().as_deref());
+            let mark = self.shared.mark(writing.current().as_ref());
             if let Some(why) = refuse_rebase(&mark, bound, log, rebase) {
                 Outcome::unmoved(mark, entries, why)
             } else {
@@ -187,7 +187,7 @@ impl Shared {
             let writing = slot.write();
             match writing.current() {
                 Some(replica) if wanted(&replica) => {
-                    let above = replica.generation.next().get();
+                    let above = replica.generation().next().get();
                     self.absent.fetch_max(above, Ordering::SeqCst);
                     writing.put(None);
                     true
@@ -210,15 +210,17 @@ fn planted_run(run: &Advance, mark: &Mark) -> Advance {
 }
 
 #[cfg(gleaner_plant)]
-fn planted(mut replica: Replica) -> Option<Replica> {
+fn planted(replica: Replica) -> Option<Replica> {
     use gleaner_core::plant::Plant;
-    if Plant::TombstoneForgetsTheCursor.is_planted() && replica.state.is_none() {
-        replica.cursor = gleaner_core::Cursor::ZERO;
+    let mut stamp = replica.stamp();
+    let mut state = replica.state();
+    if Plant::TombstoneForgetsTheCursor.is_planted() && state.is_none() {
+        stamp.cursor = gleaner_core::Cursor::ZERO;
     }
-    if Plant::TornReplica.is_planted() && replica.cursor.sequence.get() % 16 == 0 {
-        replica.state = replica.state.map(|state| state.slice(..state.len() / 2));
+    if Plant::TornReplica.is_planted() && stamp.cursor.sequence.get() % 16 == 0 {
+        state = state.map(|state| state.get(..state.len() / 2).unwrap_or_default());
     }
-    Some(replica)
+    Some(Replica::new(stamp, state))
 }
 
 impl Default for MemoryReplicaStore {
@@ -267,7 +269,7 @@ impl ReplicaStore for MemoryReplicaStore {
 
     async fn remove(&self, grain: &GrainId, expected: Expected) -> Result<bool> {
         Ok(self.shared.remove_if(grain, |replica| {
-            replica.cursor == expected.cursor && replica.generation == expected.generation
+            replica.cursor() == expected.cursor && replica.generation() == expected.generation
         }))
     }
 
@@ -279,14 +281,14 @@ impl ReplicaStore for MemoryReplicaStore {
         Ok(removed as u64)
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         Ok(self.peek(grain))
     }
 
     async fn cursor(&self, grains: &[GrainId]) -> Result<Vec<Mark>> {
         Ok(grains
             .iter()
-            .map(|grain| self.shared.mark(self.peek(grain).as_deref()))
+            .map(|grain| self.shared.mark(self.peek(grain).as_ref()))
             .collect())
     }
 
@@ -327,12 +329,13 @@ impl ReplicaStore for MemoryReplicaStore {
         true
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.shared.slots.load(grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
-        Some(Arc::new(Cell::new(&self.shared.slots, grain)))
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
+        let cell = Cell::new(&self.shared.slots, grain);
+        Some(ReplicaHandle::new(Arc::new(cell), 0))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What [`slots`](crate::slots) shares memory by. Under `cfg(gleaner_loom)` locks and reference counts
 //! are loom's, so that the model of this crate runs the code itself; map and pointer are then plain
-//! stand-ins behind a lock, which keep to what `DashMap` and `ArcSwapOption` document. In every build
+//! stand-ins behind a lock, which keep to what `DashMap` and `ReplicaSlot` document. In every build
 //! that anybody uses they are these.
 
 #[cfg(gleaner_loom)]
@@ -11,7 +11,7 @@ mod real {
 
     pub(crate) use std::sync::Arc as Counted;
 
-    pub(crate) use arc_swap::ArcSwapOption as Pointer;
+    pub(crate) use gleaner_core::ReplicaSlot as Pointer;
     pub(crate) use parking_lot::{Mutex, MutexGuard};
 
     pub(crate) type Map<V> = dashmap::DashMap<GrainId, V, foldhash::fast::RandomState>;

@@ -26,7 +26,7 @@ pub(crate) struct StoreSession {
     absent: Generation,
     meta_changed: bool,
     /// What the residents are told after the commit, in this order.
-    news: Vec<(GrainId, Option<Arc<Replica>>)>,
+    news: Vec<(GrainId, Option<Replica>)>,
 }
 
 impl Session for StoreSession {
@@ -92,12 +92,12 @@ impl StoreSession {
 
     fn tell(&mut self, grain: &GrainId, replica: Option<Replica>) {
         if self.residents.is_some() {
-            self.news.push((grain.clone(), replica.map(Arc::new)));
+            self.news.push((grain.clone(), replica));
         }
     }
 
     /// What is resident of a row, if it is the row's.
-    fn resident(&self, grain: &GrainId, row: &ReplicaRow) -> Option<Arc<Replica>> {
+    fn resident(&self, grain: &GrainId, row: &ReplicaRow) -> Option<Replica> {
         let held = self.residents.as_ref()?.peek(grain)?;
         row.is(&held).then_some(held)
     }
@@ -204,7 +204,7 @@ impl StoreSession {
             return Ok(row.without_state());
         }
         match self.resident(grain, row) {
-            Some(held) => Ok(Replica::clone(&held)),
+            Some(held) => Ok(held),
             None => row.load(conn),
         }
     }

@@ -1,10 +1,7 @@
 //! Rows of the replica store as the words of the contracts, and back.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use gleaner_core::{
-    Digest, Error, Filter, Generation, GrainId, LogId, Mark, Replica, ReplicaPage, Schema,
+    Digest, Error, Filter, Generation, GrainId, LogId, Mark, Replica, ReplicaPage, Schema, Stamp,
     UnixMillis,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
@@ -25,34 +22,33 @@ const PAGE_BYTES: usize = 64 << 20;
 pub(crate) struct ReplicaRow {
     pub(crate) id: i64,
     pub(crate) mark: Mark,
-    /// The replica without its state.
-    bare: Replica,
+    stamp: Stamp,
 }
 
 impl ReplicaRow {
     /// Whether a replica in memory is this row's.
     pub(crate) fn is(&self, replica: &Replica) -> bool {
-        replica.cursor == self.mark.cursor
-            && replica.digest == self.mark.digest
-            && replica.generation == self.mark.generation
-            && replica.log == self.bare.log
+        replica.cursor() == self.stamp.cursor
+            && replica.digest() == self.stamp.digest
+            && replica.generation() == self.stamp.generation
+            && *replica.log() == self.stamp.log
     }
 
     /// For rules that do not look at the state.
     pub(crate) fn without_state(&self) -> Replica {
-        self.bare.clone()
+        Replica::new(self.stamp.clone(), None)
     }
 
     /// The replica, its state read from the file.
     pub(crate) fn load(&self, conn: &Connection) -> Result<Replica, Fault> {
-        let mut replica = self.bare.clone();
-        if self.mark.present {
-            let mut select = conn.prepare_cached("SELECT state FROM replica WHERE id = ?1")?;
-            replica.state = select.query_row([self.id], |row| {
-                let state = row.get_ref(0)?.as_blob_or_null()?;
-                Ok(state.map(Bytes::copy_from_slice))
-            })?;
+        if !self.mark.present {
+            return Ok(self.without_state());
         }
+        let mut select = conn.prepare_cached("SELECT state FROM replica WHERE id = ?1")?;
+        let replica = select.query_row([self.id], |row| {
+            let state = row.get_ref(0)?.as_blob_or_null()?;
+            Ok(Replica::new(self.stamp.clone(), state))
+        })?;
         Ok(replica)
     }
 }
@@ -75,10 +71,7 @@ pub(crate) fn write_meta(
     generation: Generation,
 ) -> Result<(), Fault> {
     conn.prepare_cached("UPDATE meta SET log = ?1, generation = ?2 WHERE id = 1")?
-        .execute(params![
-            log.map(|log| &**log.as_bytes()),
-            stored(generation.get())
-        ])?;
+        .execute(params![log.map(LogId::as_bytes), stored(generation.get())])?;
     Ok(())
 }
 
@@ -108,11 +101,10 @@ fn read_row(row: &Row<'_>, at: usize, bound: Option<&LogId>) -> Result<ReplicaRo
         .as_blob()
         .map_err(rusqlite::Error::from)?;
     let log = match bound {
-        Some(bound) if **bound.as_bytes() == *name => bound.clone(),
-        _ => LogId::new(name.to_vec()),
+        Some(bound) if bound.as_bytes() == name => bound.clone(),
+        _ => LogId::new(name),
     };
-    let bare = Replica {
-        state: None,
+    let stamp = Stamp {
         cursor: cursor(row, at + 1)?,
         digest: Digest::new(bits(row, at + 3)?),
         generation: Generation::new(count(row, at + 4)?),
@@ -120,12 +112,17 @@ fn read_row(row: &Row<'_>, at: usize, bound: Option<&LogId>) -> Result<ReplicaRo
         schema: Schema::new(row.get(at + 6)?),
         written_at: UnixMillis::new(row.get(at + 7)?),
     };
-    let mut mark = bare.mark();
-    mark.present = row.get(at + 8)?;
+    let mark = Mark {
+        cursor: stamp.cursor,
+        digest: stamp.digest,
+        generation: stamp.generation,
+        log: Some(stamp.log.clone()),
+        present: row.get(at + 8)?,
+    };
     Ok(ReplicaRow {
         id: row.get(at)?,
         mark,
-        bare,
+        stamp,
     })
 }
 
@@ -136,17 +133,14 @@ pub(crate) fn write(
     id: Option<i64>,
     replica: &Replica,
 ) -> Result<(), Fault> {
-    let log: &[u8] = replica.log.as_bytes();
-    let state = replica.state.as_deref();
+    let stamp = replica.stamp();
+    let (log, state) = (stamp.log.as_bytes(), replica.state());
     let (epoch, sequence) = (
-        stored(replica.cursor.epoch.get()),
-        stored(replica.cursor.sequence.get()),
+        stored(stamp.cursor.epoch.get()),
+        stored(stamp.cursor.sequence.get()),
     );
-    let (digest, generation) = (
-        stored(replica.digest.get()),
-        stored(replica.generation.get()),
-    );
-    let (schema, written_at) = (replica.schema.get(), replica.written_at.get());
+    let (digest, generation) = (stored(stamp.digest.get()), stored(stamp.generation.get()));
+    let (schema, written_at) = (stamp.schema.get(), stamp.written_at.get());
     match id {
         Some(id) => conn
             .prepare_cached(
@@ -241,14 +235,13 @@ fn gather(
         let mut rows = fetch.query([name.get::<_, i64>(2)?])?;
         // Of the same snapshot: it is there.
         let Some(row) = rows.next()? else { continue };
-        let mut replica = read_row(row, 0, bound)?.bare;
+        let stamp = read_row(row, 0, bound)?.stamp;
         let state = row
             .get_ref(9)?
             .as_blob_or_null()
             .map_err(rusqlite::Error::from)?;
-        replica.state = state.map(Bytes::copy_from_slice);
         bytes += state.map_or(0, <[u8]>::len);
-        page.replicas.push((grain, Arc::new(replica)));
+        page.replicas.push((grain, Replica::new(stamp, state)));
     }
     Ok(page)
 }

@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
-use gleaner_core::{GrainId, Replica, ReplicaCell};
+use gleaner_core::{GrainId, Replica, ReplicaHandle, ReplicaPlaces, ReplicaSlot};
 
 /// One grain's place in memory.
 #[derive(Default)]
 struct Slot {
-    replica: ArcSwapOption<Replica>,
+    replica: ReplicaSlot,
     /// Whether `replica` is what the file holds; false until it was read or written once.
     loaded: AtomicBool,
 }
@@ -19,7 +18,7 @@ struct Slot {
 /// What is known of a grain without asking the file.
 pub(crate) enum Known {
     /// What the file holds: a replica or none.
-    Loaded(Option<Arc<Replica>>),
+    Loaded(Option<Replica>),
     /// It has not been read yet.
     Not,
 }
@@ -48,19 +47,17 @@ impl fmt::Debug for Residents {
 impl Residents {
     pub(crate) fn known(&self, grain: &GrainId) -> Known {
         match self.slots.get(grain) {
-            Some(slot) if slot.loaded.load(Ordering::Acquire) => {
-                Known::Loaded(slot.replica.load_full())
-            }
+            Some(slot) if slot.loaded.load(Ordering::Acquire) => Known::Loaded(slot.replica.load()),
             _ => Known::Not,
         }
     }
 
-    pub(crate) fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
-        self.slots.get(grain)?.replica.load_full()
+    pub(crate) fn peek(&self, grain: &GrainId) -> Option<Replica> {
+        self.slots.get(grain)?.replica.load()
     }
 
     /// For the writer's thread, after a commit: what the file holds now.
-    pub(crate) fn put(&self, grain: &GrainId, replica: Option<Arc<Replica>>) {
+    pub(crate) fn put(&self, grain: &GrainId, replica: Option<Replica>) {
         let gone = replica.is_none();
         match self.slots.get(grain) {
             Some(slot) => {
@@ -88,20 +85,21 @@ impl Residents {
     }
 
     /// A lasting way to a grain's slot.
-    pub(crate) fn handle(self: &Arc<Self>, grain: &GrainId) -> Arc<dyn ReplicaCell> {
+    pub(crate) fn handle(self: &Arc<Self>, grain: &GrainId) -> ReplicaHandle {
         let slot = Arc::clone(&self.slots.entry(grain.clone()).or_default());
-        Arc::new(Cell {
+        let cell = Cell {
             slot,
             _tidy: Tidy {
                 residents: Arc::clone(self),
                 grain: grain.clone(),
             },
-        })
+        };
+        ReplicaHandle::new(Arc::new(cell), 0)
     }
 
     fn tidy(&self, grain: &GrainId) {
         self.slots.remove_if(grain, |_, slot| {
-            Arc::strong_count(slot) == 1 && slot.replica.load().is_none()
+            Arc::strong_count(slot) == 1 && slot.replica.is_empty()
         });
     }
 }
@@ -113,9 +111,9 @@ struct Cell {
     _tidy: Tidy,
 }
 
-impl ReplicaCell for Cell {
-    fn load(&self) -> Option<Arc<Replica>> {
-        self.slot.replica.load_full()
+impl ReplicaPlaces for Cell {
+    fn load(&self, _: u64) -> Option<Replica> {
+        self.slot.replica.load()
     }
 }
 

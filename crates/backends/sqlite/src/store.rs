@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gleaner_core::{
     Advance, Binding, Entry, Expected, Filter, Fold, GrainId, LogId, Mark, Outcome, Rebase,
-    Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
 
 use crate::apply::StoreSession;
@@ -162,7 +162,7 @@ impl ReplicaStore for SqliteReplicaStore {
             .await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         let Some(residents) = &self.inner.residents else {
             let grain = grain.clone();
             return self
@@ -171,7 +171,7 @@ impl ReplicaStore for SqliteReplicaStore {
                 .read(move |conn, _| {
                     let (bound, _) = rows::read_meta(conn)?;
                     let row = rows::find(conn, &grain, bound.as_ref())?;
-                    Ok(row.map(|row| row.load(conn)).transpose()?.map(Arc::new))
+                    Ok(row.map(|row| row.load(conn)).transpose()?)
                 })
                 .await;
         };
@@ -234,11 +234,11 @@ impl ReplicaStore for SqliteReplicaStore {
         self.inner.residents.is_some()
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.inner.residents.as_ref()?.peek(grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         let residents = self.inner.residents.as_ref()?;
         Some(residents.handle(grain))
     }

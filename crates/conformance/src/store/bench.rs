@@ -26,7 +26,7 @@ impl AppendFold {
 }
 
 impl Fold for AppendFold {
-    fn fold(&self, _: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError> {
+    fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
         match delta.payload().as_ref() {
             b"!fail" => Err(FoldError::new("told to fail")),
             b"!panic" => panic!("told to panic"),
@@ -70,7 +70,7 @@ pub(crate) async fn mark<S: ReplicaStore>(store: &S, grain: &GrainId) -> Seen<Ma
 }
 
 /// A grain's replica, by every way there is to it, while nobody writes: all must agree.
-pub(crate) async fn row<S: ReplicaStore>(store: &S, grain: &GrainId) -> Seen<Option<Arc<Replica>>> {
+pub(crate) async fn row<S: ReplicaStore>(store: &S, grain: &GrainId) -> Seen<Option<Replica>> {
     let mark = mark(store, grain).await?;
     let replica = store.get(grain).await?;
     let expected = replica
@@ -164,11 +164,11 @@ pub(crate) async fn stands<S: ReplicaStore>(
     };
     ensure_eq!(
         (
-            replica.cursor,
-            replica.digest,
-            replica.schema,
-            replica.written_at,
-            replica.state.is_some()
+            replica.cursor(),
+            replica.digest(),
+            replica.schema(),
+            replica.written_at(),
+            replica.state().is_some()
         ),
         (
             last.cursor(),
@@ -184,12 +184,10 @@ pub(crate) async fn stands<S: ReplicaStore>(
 
 /// A replica's state as text; `none` without one.
 pub(crate) fn text(replica: Option<&Replica>) -> String {
-    replica
-        .and_then(|replica| replica.state.as_ref())
-        .map_or_else(
-            || "none".to_owned(),
-            |state| String::from_utf8_lossy(state).into_owned(),
-        )
+    replica.and_then(Replica::state).map_or_else(
+        || "none".to_owned(),
+        |state| String::from_utf8_lossy(state).into_owned(),
+    )
 }
 
 /// The run must have stopped at this entry, nothing changed by it or what follows.

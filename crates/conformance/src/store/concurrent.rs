@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gleaner_core::{
-    Advance, Cursor, Digest, Entry, Expected, Generation, GrainId, Rebase, Replica, ReplicaCell,
+    Advance, Cursor, Digest, Entry, Expected, Generation, GrainId, Rebase, Replica, ReplicaHandle,
     ReplicaStore, StopReason,
 };
 
@@ -34,7 +34,7 @@ fn history(grain: &GrainId, count: u64) -> Vec<Entry> {
 
 /// A replica of such a history: state and cursor must be of one moment.
 fn whole(replica: &Replica, digests: &HashMap<Cursor, Digest>) -> Verdict {
-    let at = replica.cursor.sequence.get();
+    let at = replica.cursor().sequence.get();
     let base = match at % 10 {
         0 => None,
         last => Some(at - last + if last < 6 { 1 } else { 6 }),
@@ -57,13 +57,13 @@ fn whole(replica: &Replica, digests: &HashMap<Cursor, Digest>) -> Verdict {
         text(Some(replica)),
         expected,
         "the state at {}",
-        replica.cursor
+        replica.cursor()
     );
     ensure_eq!(
-        Some(replica.digest),
-        digests.get(&replica.cursor).copied(),
+        Some(replica.digest()),
+        digests.get(&replica.cursor()).copied(),
         "the digest at {}",
-        replica.cursor
+        replica.cursor()
     );
     Ok(())
 }
@@ -86,7 +86,7 @@ struct Watch {
 /// Reads in one of three ways until told to stop; whole, and never back.
 async fn read<S: ReplicaStore>(store: Arc<S>, watch: Watch) -> Verdict {
     let way = watch.way;
-    let handle: Option<Arc<dyn ReplicaCell>> = store.handle(&watch.grain);
+    let handle: Option<ReplicaHandle> = store.handle(&watch.grain);
     let mut known = (Generation::default(), Cursor::ZERO);
     loop {
         let last = watch.done.load(Ordering::SeqCst);
@@ -98,7 +98,7 @@ async fn read<S: ReplicaStore>(store: Arc<S>, watch: Watch) -> Verdict {
         match seen {
             Some(replica) => {
                 whole(&replica, &watch.digests)?;
-                let now = (replica.generation, replica.cursor);
+                let now = (replica.generation(), replica.cursor());
                 ensure!(
                     now >= known,
                     "way {way}: a reader saw {known:?}, then {now:?}"
@@ -253,7 +253,7 @@ pub(crate) async fn s5_a_dropped_call_is_before_or_after(factory: &impl StoreFac
     settle(&store, &grain).await?;
     stands(&store, &grain, &all).await?;
     ensure_eq!(
-        row(&store, &grain).await?.map(|row| row.cursor),
+        row(&store, &grain).await?.map(|row| row.cursor()),
         all.last().map(Entry::cursor),
         "where the replica stands in the end"
     );

@@ -171,7 +171,7 @@ pub(crate) async fn s9_a_replica_changes_its_log_by_rebase_alone(
     stands(&store, &old, &run).await?;
     let replica = row(&store, &old).await?;
     ensure_eq!(
-        replica.map(|replica| replica.log.clone()),
+        replica.map(|replica| replica.log().clone()),
         Some(theirs()),
         "its log"
     );

@@ -99,7 +99,7 @@ pub(crate) async fn s8_a_rebase_compares_and_sets(factory: &impl StoreFactory) -
         );
         stands(&store, &grain, &run).await?;
         ensure_eq!(
-            text(row(&store, &grain).await?.as_deref()),
+            text(row(&store, &grain).await?.as_ref()),
             state,
             "the state"
         );

@@ -1,7 +1,5 @@
 //! S4 in listings and marks: each grain by its bytes, in order, from any place.
 
-use std::sync::Arc;
-
 use gleaner_core::{Advance, Filter, GrainId, Mark, Replica, ReplicaStore, Slice};
 
 use super::bench::{applied, bound, mark, ours, row};
@@ -10,7 +8,7 @@ use crate::pen::{Pen, grain};
 use crate::verdict::{Seen, ensure, ensure_eq};
 use crate::{StoreFactory, Verdict};
 
-type Rows = Vec<(GrainId, Arc<Replica>)>;
+type Rows = Vec<(GrainId, Replica)>;
 
 /// Every third one ended.
 async fn filled<S: ReplicaStore>(store: &S, grains: &[GrainId]) -> Seen<Rows> {
@@ -37,7 +35,7 @@ async fn filled<S: ReplicaStore>(store: &S, grains: &[GrainId]) -> Seen<Rows> {
             return Err(crate::Broken::new(format!("{grain} has no replica")));
         };
         ensure_eq!(
-            replica.cursor.sequence.get(),
+            replica.cursor().sequence.get(),
             at as u64 + 2,
             "the replica of {grain}"
         );

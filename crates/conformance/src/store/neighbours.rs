@@ -166,7 +166,7 @@ pub(crate) async fn s7_a_newer_schema_stops_the_run(factory: &impl StoreFactory)
         );
         stopped_at(&outcome, &bad, &StopReason::Schema { schema, newest })?;
         ensure_eq!(
-            text(row(&store, &grain).await?.as_deref()),
+            text(row(&store, &grain).await?.as_ref()),
             "=1+2",
             "the state ({kind})"
         );

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use gleaner_conformance::StoreFactory;
 use gleaner_core::{
     Advance, Binding, Entry, Error, Expected, Filter, Fold, Generation, GrainId, LogId, Mark,
-    Outcome, Rebase, Replica, ReplicaCell, ReplicaPage, ReplicaStore, Result, Stop, StopReason,
+    Outcome, Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaPlaces, ReplicaStore, Result,
+    Stop, StopReason,
 };
 use parking_lot::Mutex;
 
@@ -19,11 +20,11 @@ const MAX_STATE: usize = 1 << 16;
 
 #[derive(Debug, Default, Clone)]
 pub(crate) struct State {
-    rows: BTreeMap<GrainId, Arc<Replica>>,
+    rows: BTreeMap<GrainId, Replica>,
     absent: u64,
     bound: Option<LogId>,
     /// The first replica of each grain, as a cache that is never told.
-    first: BTreeMap<GrainId, Arc<Replica>>,
+    first: BTreeMap<GrainId, Replica>,
 }
 
 /// The store. Clones are one store.
@@ -84,7 +85,7 @@ impl Plain {
         )
     }
 
-    fn seen(state: &State, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn seen(state: &State, grain: &GrainId) -> Option<Replica> {
         state.rows.get(grain).cloned()
     }
 }
@@ -92,11 +93,11 @@ impl Plain {
 struct Cell {
     store: Plain,
     grain: GrainId,
-    taken: Option<Arc<Replica>>,
+    taken: Option<Replica>,
 }
 
-impl ReplicaCell for Cell {
-    fn load(&self) -> Option<Arc<Replica>> {
+impl ReplicaPlaces for Cell {
+    fn load(&self, _: u64) -> Option<Replica> {
         let state = self.store.state.lock();
         match self.store.fault {
             Some(HandlesAreFrozen) => self.taken.clone(),
@@ -270,12 +271,12 @@ impl ReplicaStore for Plain {
         Ok(removed)
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         let state = self.state.lock();
         if self.is(GetsAreCached)
             && let Some(first) = state.first.get(grain)
         {
-            return Ok(Some(Arc::clone(first)));
+            return Ok(Some(first.clone()));
         }
         Ok(Self::seen(&state, grain))
     }
@@ -299,7 +300,7 @@ impl ReplicaStore for Plain {
         limit: usize,
     ) -> Result<ReplicaPage> {
         let state = self.state.lock();
-        let mut all: Vec<(GrainId, Arc<Replica>)> = state
+        let mut all: Vec<(GrainId, Replica)> = state
             .rows
             .iter()
             .filter(|(grain, _)| match self.fault {
@@ -308,8 +309,8 @@ impl ReplicaStore for Plain {
                 _ => filter.includes(grain),
             })
             .filter(|(grain, _)| after.is_none_or(|after| *grain > after))
-            .filter(|(_, row)| row.state.is_some() || !self.is(ListsLeaveOutTheDead))
-            .map(|(grain, row)| (grain.clone(), Arc::clone(row)))
+            .filter(|(_, row)| row.state().is_some() || !self.is(ListsLeaveOutTheDead))
+            .map(|(grain, row)| (grain.clone(), row.clone()))
             .collect();
         if self.is(ListsAreByKey) {
             all.sort_by(|(a, _), (b, _)| a.grain_key().cmp(b.grain_key()));
@@ -328,7 +329,7 @@ impl ReplicaStore for Plain {
         true
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         let state = self.state.lock();
         if self.is(PeeksAreFrozen) {
             return state.first.get(grain).cloned();
@@ -336,15 +337,16 @@ impl ReplicaStore for Plain {
         Self::seen(&state, grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         let taken = self.peek(grain);
         if self.is(HandlesNeedAState) && taken.is_none() {
             return None;
         }
-        Some(Arc::new(Cell {
+        let cell = Cell {
             store: self.clone(),
             grain: grain.clone(),
             taken,
-        }))
+        };
+        Some(ReplicaHandle::new(Arc::new(cell), 0))
     }
 }

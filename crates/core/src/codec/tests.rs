@@ -121,6 +121,12 @@ fn raw_passes_the_bytes_themselves() {
     let bytes = Bytes::from_static(b"as they are");
     let payload = Raw.encode(&bytes).unwrap();
     assert_eq!(payload.as_ptr(), bytes.as_ptr());
-    let back = Raw.decode(&payload, Schema::new(9)).unwrap();
-    assert_eq!(back.as_ptr(), bytes.as_ptr());
+    let state = crate::RawState::copy_of(&payload);
+    let at = state.as_ptr();
+    let raw: crate::RawState = Raw.decode_state(state.clone(), Schema::new(9)).unwrap();
+    let back: Bytes = Raw.decode_state(state, Schema::new(9)).unwrap();
+    assert_eq!((raw.as_ptr(), back.as_ptr()), (at, at));
+    // Of a plain slice there is nobody to share with.
+    let copied: Bytes = Raw.decode(&payload, Schema::new(9)).unwrap();
+    assert_eq!(copied, payload);
 }

@@ -109,8 +109,8 @@ async fn started<F: Future>(future: F) -> std::pin::Pin<Box<F>> {
 struct Sum;
 
 impl Fold for Sum {
-    fn fold(&self, _: &GrainId, state: &Bytes, delta: &Entry) -> Result<Bytes, FoldError> {
-        let number = |bytes: &Bytes| -> Result<u64, FoldError> {
+    fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
+        let number = |bytes: &[u8]| -> Result<u64, FoldError> {
             std::str::from_utf8(bytes)
                 .ok()
                 .and_then(|text| text.parse().ok())

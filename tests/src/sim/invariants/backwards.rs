@@ -41,24 +41,25 @@ impl Invariant for Backwards {
         if before == after {
             return Ok(());
         }
-        let (from, to) = (before.cursor, after.cursor);
+        let (from, to) = (before.cursor(), after.cursor());
         match by {
-            Change::Apply if meant_for.is_some_and(|meant| meant != before.generation) => {
+            Change::Apply if meant_for.is_some_and(|meant| meant != before.generation()) => {
                 Err(format!(
                     "{grain} of generation {} was changed by an apply that was meant for {meant_for:?}",
-                    before.generation
+                    before.generation()
                 ))
             }
             Change::Apply if to <= from => {
                 Err(format!("{grain} went from {from} to {to} by an apply"))
             }
-            Change::Apply if after.generation != before.generation => Err(format!(
+            Change::Apply if after.generation() != before.generation() => Err(format!(
                 "{grain} changed its generation from {} to {} by an apply",
-                before.generation, after.generation
+                before.generation(),
+                after.generation()
             )),
-            Change::Rebase if after.generation <= before.generation => Err(format!(
+            Change::Rebase if after.generation() <= before.generation() => Err(format!(
                 "{grain} was rebased from {from} to {to} and kept its generation {}",
-                after.generation
+                after.generation()
             )),
             _ => Ok(()),
         }

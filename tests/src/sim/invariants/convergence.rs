@@ -37,7 +37,7 @@ impl Invariant for Convergence {
         let head = truth.grain(grain).and_then(|grain| grain.head());
         let there = match (replica, head) {
             (Some(replica), Some(head)) => {
-                replica.cursor == head.cursor && replica.digest == head.digest
+                replica.cursor() == head.cursor && replica.digest() == head.digest
             }
             (None, None) => true,
             _ => false,
@@ -49,7 +49,7 @@ impl Invariant for Convergence {
         Err(format!(
             "{grain} of follower {follower} is {health:?}, aged {age:?}, at {:?}; the log's head is \
              {:?}",
-            replica.as_ref().map(|replica| replica.cursor),
+            replica.as_ref().map(|replica| replica.cursor()),
             head.map(|head| head.cursor)
         ))
     }

@@ -36,23 +36,24 @@ impl Invariant for Gap {
         }
         let written = truth
             .grain(grain)
-            .and_then(|grain| grain.find(after.cursor, after.digest));
+            .and_then(|grain| grain.find(after.cursor(), after.digest()));
         let Some(written) = written else {
             return Err(format!(
                 "{grain} holds {} {} by {by:?}, which nobody wrote",
-                after.cursor, after.digest
+                after.cursor(),
+                after.digest()
             ));
         };
-        if written.state != after.state {
+        if written.state.as_deref() != after.state() {
             return Err(format!(
                 "{grain} at {} holds another state by {by:?} than the log folds to",
-                after.cursor
+                after.cursor()
             ));
         }
         if !written.applies {
             return Err(format!(
                 "{grain} has applied {}, which its fold refuses",
-                after.cursor
+                after.cursor()
             ));
         }
         Ok(())
@@ -61,6 +62,8 @@ impl Invariant for Gap {
 
 #[cfg(test)]
 mod tests {
+    use gleaner::Replica;
+
     use super::super::told::{Told, delta_on, full, replica, stored};
     use super::*;
     use crate::sim::seen::Change;
@@ -92,10 +95,9 @@ mod tests {
         };
         let whole = fold(&fold(base.payload(), &first), &second);
         let holed = fold(base.payload(), &second);
-        let with = |state| {
-            let mut replica = replica(&second, 0);
-            replica.state = Some(state);
-            replica
+        let with = |state: bytes::Bytes| {
+            let replica = replica(&second, 0);
+            Replica::new(replica.stamp(), Some(&state))
         };
         told.ok(stored(None, Some(&with(whole)), Change::Apply));
         told.objects(stored(None, Some(&with(holed)), Change::Apply));

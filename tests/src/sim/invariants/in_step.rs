@@ -34,15 +34,15 @@ impl Invariant for InStep {
         match (head, replica) {
             (None, None) => Ok(()),
             (Some(head), Some(replica))
-                if replica.cursor == head.cursor
-                    && replica.digest == head.digest
-                    && replica.state == head.state =>
+                if replica.cursor() == head.cursor
+                    && replica.digest() == head.digest
+                    && replica.state() == head.state.as_deref() =>
             {
                 Ok(())
             }
             _ => Err(format!(
                 "{grain} is said to be live at {:?}; the log's head is {:?}",
-                replica.as_ref().map(|replica| replica.cursor),
+                replica.as_ref().map(|replica| replica.cursor()),
                 head.map(|head| head.cursor)
             )),
         }

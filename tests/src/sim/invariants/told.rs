@@ -1,9 +1,8 @@
 //! For the tests of the invariants: histories made by hand.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner::{Cursor, Draft, Entry, Generation, GrainId, Health, LogId, Replica, Writer};
+use gleaner::{Cursor, Draft, Entry, Generation, GrainId, Health, LogId, Replica, Stamp, Writer};
 
 use super::Invariant;
 use crate::sim::seen::{Change, Got, Seen, Stage};
@@ -80,23 +79,23 @@ pub(super) fn delta_on(before: &Entry, unique: u64) -> Entry {
 }
 
 pub(super) fn replica(entry: &Entry, generation: u64) -> Replica {
-    Replica {
-        state: Some(entry.payload().clone()),
+    let stamp = Stamp {
         cursor: entry.cursor(),
         digest: entry.digest(),
         generation: Generation::new(generation),
         log: LogId::new("log"),
         schema: entry.schema(),
         written_at: entry.written_at(),
-    }
+    };
+    Replica::new(stamp, Some(entry.payload()))
 }
 
 pub(super) fn stored(before: Option<&Replica>, after: Option<&Replica>, by: Change) -> Seen {
     Seen::Stored {
         follower: 0,
         grain: grain(),
-        before: before.cloned().map(Arc::new),
-        after: after.cloned().map(Arc::new),
+        before: before.cloned(),
+        after: after.cloned(),
         by,
         meant_for: None,
     }
@@ -132,7 +131,7 @@ fn at_rest(stage: Stage, health: Health, replica: Option<&Replica>) -> Seen {
         stage,
         health: Some(health),
         age: Some(Duration::from_millis(10)),
-        replica: replica.cloned().map(Arc::new),
+        replica: replica.cloned(),
         held: false,
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use gleaner_core::{
-    Cursor, Digest, Filter, Generation, GrainId, LogId, Replica, ReplicaCell, Schema, UnixMillis,
+    Cursor, Digest, Filter, Generation, GrainId, LogId, Replica, ReplicaPlaces, Schema, Stamp,
+    UnixMillis,
 };
 use loom::thread;
 
@@ -14,15 +15,15 @@ fn grain() -> GrainId {
 }
 
 fn replica(sequence: u64) -> Replica {
-    Replica {
-        state: Some(sequence.to_le_bytes().to_vec().into()),
+    let stamp = Stamp {
         cursor: Cursor::new(1, sequence),
         digest: Digest::new(sequence),
         generation: Generation::default(),
-        log: LogId::new(&b"log"[..]),
+        log: LogId::new("log"),
         schema: Schema::default(),
         written_at: UnixMillis::default(),
-    }
+    };
+    Replica::new(stamp, Some(&sequence.to_le_bytes()))
 }
 
 /// Every order with at most so many switches away from a thread that could have gone on.
@@ -37,7 +38,7 @@ fn apply(slots: &Slots) {
     let slot = slots.place(&grain());
     {
         let writing = slot.write();
-        let at = writing.current().map_or(0, |it| it.cursor.sequence.get());
+        let at = writing.current().map_or(0, |it| it.cursor().sequence.get());
         writing.put(Some(replica(at + 1)));
     }
     slots.give_back(&grain(), slot);
@@ -50,11 +51,11 @@ fn remove(slots: &Slots) {
     }
 }
 
-fn shown(replica: Option<Arc<Replica>>) -> Option<u64> {
+fn shown(replica: Option<Replica>) -> Option<u64> {
     let replica = replica?;
-    let sequence = replica.cursor.sequence.get();
+    let sequence = replica.cursor().sequence.get();
     // Of one moment: state and cursor are those of one `put`.
-    assert_eq!(replica.state.as_deref(), Some(&sequence.to_le_bytes()[..]));
+    assert_eq!(replica.state(), Some(&sequence.to_le_bytes()[..]));
     Some(sequence)
 }
 
@@ -68,11 +69,11 @@ fn s4_a_handle_taken_while_a_replica_is_removed_sees_what_comes_after() {
             thread::spawn(move || remove(&slots))
         };
         let handle = Cell::new(&slots, &grain());
-        assert!(matches!(shown(handle.load()), None | Some(1)));
+        assert!(matches!(shown(handle.load(0)), None | Some(1)));
         remover.join().unwrap();
-        assert_eq!(shown(handle.load()), None);
+        assert_eq!(shown(handle.load(0)), None);
         apply(&slots);
-        assert_eq!(shown(handle.load()), Some(1), "the handle is cut off");
+        assert_eq!(shown(handle.load(0)), Some(1), "the handle is cut off");
         assert_eq!(shown(slots.load(&grain())), Some(1));
     });
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
-use gleaner_core::GrainId;
+use gleaner_core::{GrainId, Replica};
 
 pub(crate) use loom::sync::Arc as Counted;
 pub(crate) use loom::sync::MutexGuard;
@@ -26,26 +26,21 @@ impl<T> Mutex<T> {
     }
 }
 
-/// `ArcSwapOption`: a store and a load are each one moment.
-pub(crate) struct Pointer<T>(Mutex<Option<Arc<T>>>);
+/// `ReplicaSlot`: a store and a load are each one moment.
+#[derive(Default)]
+pub(crate) struct Pointer(Mutex<Option<Replica>>);
 
-impl<T> Default for Pointer<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Pointer<T> {
-    pub(crate) fn load(&self) -> Option<Arc<T>> {
+impl Pointer {
+    pub(crate) fn load(&self) -> Option<Replica> {
         self.0.lock().clone()
     }
 
-    pub(crate) fn load_full(&self) -> Option<Arc<T>> {
-        self.load()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_none()
     }
 
-    pub(crate) fn store(&self, value: Option<Arc<T>>) {
-        *self.0.lock() = value;
+    pub(crate) fn store(&self, replica: Option<Replica>) {
+        *self.0.lock() = replica;
     }
 }
 

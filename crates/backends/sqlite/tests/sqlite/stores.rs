@@ -1,9 +1,7 @@
 //! What the kit does not see of stores: memory beside the file, and the file itself.
 
-use std::sync::Arc;
-
 use gleaner_core::{
-    Advance, Binding, Cursor, Entry, ErrorKind, Filter, Generation, LogId, Mark, ReplicaCell,
+    Advance, Binding, Cursor, Entry, ErrorKind, Filter, Generation, LogId, Mark, ReplicaHandle,
     ReplicaStore, StopReason,
 };
 use gleaner_sqlite::SqliteReplicaStore;
@@ -31,8 +29,8 @@ async fn apply(store: &SqliteReplicaStore, entry: Entry) -> Mark {
     outcome.mark
 }
 
-fn state(cell: &dyn ReplicaCell) -> Option<Vec<u8>> {
-    cell.load()?.state.as_ref().map(|state| state.to_vec())
+fn state(cell: &ReplicaHandle) -> Option<Vec<u8>> {
+    cell.load()?.state().as_ref().map(|state| state.to_vec())
 }
 
 #[tokio::test]
@@ -49,10 +47,10 @@ async fn a_reopened_store_goes_on_where_it_was_and_is_resident_once_asked() {
         [mark, Mark::absent(Generation::default())]
     );
     let replica = store.peek(&grain("a")).unwrap();
-    assert_eq!(replica.cursor, Cursor::new(1, 3));
-    assert_eq!(replica.state.as_deref(), Some(&b"three"[..]));
+    assert_eq!(replica.cursor(), Cursor::new(1, 3));
+    assert_eq!(replica.state().as_deref(), Some(&b"three"[..]));
     let got = store.get(&grain("a")).await.unwrap().unwrap();
-    assert!(Arc::ptr_eq(&replica, &got), "reading copies nothing");
+    assert!(replica.is_same(&got), "reading copies nothing");
 }
 
 #[tokio::test]
@@ -60,11 +58,11 @@ async fn a_handle_outlives_a_removal_and_sees_what_comes_after() {
     let folder = tempfile::tempdir().unwrap();
     let store = bound(&folder.path().join("store.db")).await;
     let cell = store.handle(&grain("a")).unwrap();
-    assert_eq!(state(&*cell), None);
+    assert_eq!(state(&cell), None);
     let mark = apply(&store, full("a", 1, 1, "one")).await;
-    assert_eq!(state(&*cell).as_deref(), Some(&b"one"[..]));
+    assert_eq!(state(&cell).as_deref(), Some(&b"one"[..]));
     assert!(store.remove(&grain("a"), (&mark).into()).await.unwrap());
-    assert_eq!(state(&*cell), None);
+    assert_eq!(state(&cell), None);
     assert!(store.get(&grain("a")).await.unwrap().is_none());
     let absent = store.cursor(&[grain("a")]).await.unwrap().remove(0);
     assert!(absent.generation > mark.generation);
@@ -74,7 +72,7 @@ async fn a_handle_outlives_a_removal_and_sees_what_comes_after() {
         entries: vec![full("a", 1, 2, "two")],
     };
     store.apply(&log(), vec![run]).await.unwrap();
-    assert_eq!(state(&*cell).as_deref(), Some(&b"two"[..]));
+    assert_eq!(state(&cell).as_deref(), Some(&b"two"[..]));
 }
 
 #[tokio::test]
@@ -91,7 +89,7 @@ async fn a_store_without_residents_reads_the_file() {
     assert!(!store.is_resident());
     assert!(store.peek(&grain("a")).is_none() && store.handle(&grain("a")).is_none());
     let got = store.get(&grain("a")).await.unwrap().unwrap();
-    assert_eq!(got.state.as_deref(), Some(&b"one"[..]));
+    assert_eq!(got.state().as_deref(), Some(&b"one"[..]));
 }
 
 #[tokio::test]
@@ -102,7 +100,7 @@ async fn residents_learn_of_another_stores_writes_when_they_are_asked() {
     apply(&one, full("a", 1, 1, "one")).await;
     let mark = apply(&two, full("a", 1, 2, "two")).await;
     assert_eq!(one.cursor(&[grain("a")]).await.unwrap().remove(0), mark);
-    assert_eq!(one.peek(&grain("a")).unwrap().cursor, Cursor::new(1, 2));
+    assert_eq!(one.peek(&grain("a")).unwrap().cursor(), Cursor::new(1, 2));
     // Removed by the other, an apply of the former generation changes nothing, here too.
     assert!(two.remove(&grain("a"), (&mark).into()).await.unwrap());
     let late = Advance {
@@ -127,7 +125,7 @@ async fn many_applies_at_once_are_each_carried_out() {
                     let entry = full(&task.to_string(), 1, sequence, vec![1; 64]);
                     assert_eq!(apply(&store, entry).await.cursor, Cursor::new(1, sequence));
                     // What was answered is shown.
-                    let shown = store.peek(&grain(&task.to_string())).unwrap().cursor;
+                    let shown = store.peek(&grain(&task.to_string())).unwrap().cursor();
                     assert_eq!(shown, Cursor::new(1, sequence));
                 }
             })
@@ -141,7 +139,7 @@ async fn many_applies_at_once_are_each_carried_out() {
     assert!(
         page.replicas
             .iter()
-            .all(|(_, replica)| replica.cursor == Cursor::new(1, 50))
+            .all(|(_, replica)| replica.cursor() == Cursor::new(1, 50))
     );
 }
 

@@ -1,12 +1,11 @@
 //! S1 to S3, S6 and S7: what a run does to a row.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use bytes::Bytes;
 use gleaner_core::{
     Advance, Entry, FoldError, Generation, GrainId, Kind, LogId, Mark, Outcome, Replica, Result,
-    Stop, StopReason,
+    Stamp, Stop, StopReason,
 };
 
 use super::{MAX_STATE, Plain, State};
@@ -37,9 +36,9 @@ impl Plain {
         }
         let state = match entry.kind() {
             Kind::Tombstone => return Ok(None),
-            Kind::FullState => match now.and_then(|now| now.state.as_ref()) {
+            Kind::FullState => match now.and_then(Replica::state) {
                 Some(old) if self.is(WholeStatesAreAppended) => {
-                    [old.as_ref(), entry.payload().as_ref()].concat().into()
+                    [old, entry.payload().as_ref()].concat().into()
                 }
                 _ => entry.payload().clone(),
             },
@@ -48,11 +47,11 @@ impl Plain {
                     return Err(StopReason::NoFold);
                 };
                 let fits = now.is_some_and(|now| {
-                    (now.cursor.is_just_below(entry.cursor()) || self.is(DeltasLeap))
-                        && (entry.prev() == Some(now.digest) || self.is(DeltasFollowAnything))
+                    (now.cursor().is_just_below(entry.cursor()) || self.is(DeltasLeap))
+                        && (entry.prev() == Some(now.digest()) || self.is(DeltasFollowAnything))
                         || self.is(DeltasAreNeverChecked)
                 });
-                let state = now.and_then(|now| now.state.clone());
+                let state = now.and_then(Replica::state);
                 let Some(state) = state.filter(|_| fits) else {
                     if self.is(DeltasMakeAState) && now.is_none() {
                         return Ok(Some(entry.payload().clone()));
@@ -61,11 +60,11 @@ impl Plain {
                 };
                 if self.is(PanicsEscape) {
                     return fold
-                        .fold(entry.grain(), &state, entry)
+                        .fold(entry.grain(), state, entry)
                         .map(Some)
                         .map_err(StopReason::Fold);
                 }
-                catch_unwind(AssertUnwindSafe(|| fold.fold(entry.grain(), &state, entry)))
+                catch_unwind(AssertUnwindSafe(|| fold.fold(entry.grain(), state, entry)))
                     .unwrap_or_else(|panic| {
                         let said = panic.downcast_ref::<&str>().copied().unwrap_or_default();
                         Err(FoldError::new(format!("the fold panicked: {said}")))
@@ -97,10 +96,10 @@ impl Plain {
         for entry in entries {
             let now = done.replica.as_ref().or(current);
             let old = now.is_some_and(|now| match self.fault {
-                Some(EntriesAtTheCursorApply) => entry.cursor() < now.cursor,
-                Some(OlderEpochsApply) => entry.sequence() <= now.cursor.sequence,
-                Some(OlderStatesApply) => entry.cursor() <= now.cursor && !entry.kind().is_base(),
-                _ => entry.cursor() <= now.cursor,
+                Some(EntriesAtTheCursorApply) => entry.cursor() < now.cursor(),
+                Some(OlderEpochsApply) => entry.sequence() <= now.cursor().sequence,
+                Some(OlderStatesApply) => entry.cursor() <= now.cursor() && !entry.kind().is_base(),
+                _ => entry.cursor() <= now.cursor(),
             });
             if old {
                 continue;
@@ -108,24 +107,24 @@ impl Plain {
             match self.step(now, entry) {
                 Ok(state) => {
                     let digest = match now {
-                        Some(now) if self.is(DigestsStay) => now.digest,
+                        Some(now) if self.is(DigestsStay) => now.digest(),
                         _ => entry.digest(),
                     };
                     let state = match now {
                         Some(now) if self.is(TombstonesKeepTheState) && state.is_none() => {
-                            now.state.clone()
+                            now.state().map(Bytes::copy_from_slice)
                         }
                         _ => state,
                     };
-                    done.replica = Some(Replica {
-                        state,
+                    let stamp = Stamp {
                         cursor: entry.cursor(),
                         digest,
                         generation,
                         log: log.clone(),
                         schema: entry.schema(),
                         written_at: entry.written_at(),
-                    });
+                    };
+                    done.replica = Some(Replica::new(stamp, state.as_deref()));
                     done.applied += 1;
                 }
                 Err(why) => {
@@ -139,7 +138,9 @@ impl Plain {
                     if self.is(CursorsRunAhead)
                         && let (Some(replica), Some(last)) = (&mut done.replica, entries.last())
                     {
-                        replica.cursor = last.cursor();
+                        let mut stamp = replica.stamp();
+                        stamp.cursor = last.cursor();
+                        *replica = Replica::new(stamp, replica.state());
                     }
                     if self.is(StoppedRunsAreDropped) {
                         done.replica = None;
@@ -153,16 +154,15 @@ impl Plain {
     }
 
     pub(super) fn put(&self, state: &mut State, grain: &GrainId, replica: Replica) {
-        let ended = replica.state.is_none();
+        let ended = !replica.is_present();
         if ended && self.is(TombstonesForgetTheCursor) {
             state.rows.remove(grain);
             return;
         }
-        let replica = Arc::new(replica);
         state
             .first
             .entry(grain.clone())
-            .or_insert_with(|| Arc::clone(&replica));
+            .or_insert_with(|| replica.clone());
         state.rows.insert(grain.clone(), replica);
     }
 
@@ -195,7 +195,7 @@ impl Plain {
             return stopped(StopReason::Moved, &mark);
         }
         let current = state.rows.get(&run.grain).cloned();
-        let done = self.work(current.as_deref(), log, mark.generation, &run.entries);
+        let done = self.work(current.as_ref(), log, mark.generation, &run.entries);
         if let Some(replica) = done.replica {
             self.put(state, &run.grain, replica);
         }
@@ -217,12 +217,9 @@ impl Plain {
                 )
             };
             let one = std::slice::from_ref(entry);
-            let done = self.work(current.as_deref(), log, mark.generation, one);
+            let done = self.work(current.as_ref(), log, mark.generation, one);
             if let (Some(new), Some(old)) = (&done.replica, &current) {
-                let half = Replica {
-                    state: new.state.clone(),
-                    ..(**old).clone()
-                };
+                let half = Replica::new(old.stamp(), new.state());
                 self.put(&mut self.state.lock(), &run.grain, half);
             }
             if let Some(new) = done.replica {
@@ -244,7 +241,7 @@ impl Plain {
         let outcome = self.apply_one(&mut copy, log, run);
         crate::a_bad_moment().await;
         if let Some(row) = copy.rows.get(&run.grain).filter(|_| outcome.applied > 0) {
-            self.put(&mut self.state.lock(), &run.grain, (**row).clone());
+            self.put(&mut self.state.lock(), &run.grain, row.clone());
         }
         outcome
     }

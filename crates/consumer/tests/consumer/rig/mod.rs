@@ -175,12 +175,7 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
 struct Joining;
 
 impl Fold for Joining {
-    fn fold(
-        &self,
-        _: &GrainId,
-        state: &bytes::Bytes,
-        delta: &Entry,
-    ) -> Result<bytes::Bytes, FoldError> {
+    fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<bytes::Bytes, FoldError> {
         match &delta.payload()[..] {
             b"!" => Err(FoldError::new("told to fail")),
             b"?" => panic!("told to panic"),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use gleaner_core::{
     Advance, Binding, Error, Expected, Filter, GrainId, LogId, Mark, Outcome, Rebase, Replica,
-    ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
 
 use super::Gate;
@@ -87,7 +87,7 @@ impl ReplicaStore for RigStore {
         self.inner.prune(grains).await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         self.get.pass().await;
         self.inner.get(grain).await
     }
@@ -112,11 +112,11 @@ impl ReplicaStore for RigStore {
         self.resident && self.inner.is_resident()
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.inner.peek(grain).filter(|_| self.resident)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         self.inner.handle(grain).filter(|_| self.resident)
     }
 }
