@@ -130,7 +130,8 @@ impl Source {
 
 impl Default for Source {
     fn default() -> Self {
-        Self(Arc::from(""))
+        // Shared by all, not allocated for each.
+        Self(Arc::default())
     }
 }
 

@@ -52,6 +52,10 @@ impl History {
             ) {
                 Ok(Verdict::Retry(head)) => result = Some(Ok(head)),
                 Ok(Verdict::Write(head, fence)) => {
+                    if self.entries.capacity() == 0 {
+                        // Most grains of a large population have one entry between truncations.
+                        self.entries.reserve_exact(1);
+                    }
                     self.entries.push_back((*entry).clone());
                     self.head = Some(head);
                     self.fence = fence;

@@ -22,6 +22,7 @@
 mod feed;
 mod history;
 mod log;
+mod places;
 mod slots;
 mod store;
 mod sync;

@@ -1,117 +1,149 @@
 //! [`Slots`]: where each grain's replica lives, and the ways to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use gleaner_core::{Filter, GrainId, Replica, ReplicaPlaces};
+use gleaner_core::{Filter, GrainId, Replica, ReplicaHandle, ReplicaPlaces};
 
 use crate::SCAN;
-use crate::sync::{Counted, Map, Mutex, MutexGuard, Pointer};
-
-/// One grain's place. Readers swap nothing and wait for nobody; writers hold `writing` from the read
-/// of the former replica until the new one has taken its place.
-#[derive(Default)]
-pub(crate) struct Slot {
-    replica: Pointer,
-    writing: Mutex<()>,
-}
-
-impl Slot {
-    pub(crate) fn load(&self) -> Option<Replica> {
-        self.replica.load()
-    }
-
-    /// The right to change it.
-    pub(crate) fn write(&self) -> Writing<'_> {
-        Writing {
-            slot: self,
-            _guard: self.writing.lock(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.replica.is_empty()
-    }
-}
-
-/// A slot whose only writer is the holder.
-pub(crate) struct Writing<'a> {
-    slot: &'a Slot,
-    _guard: MutexGuard<'a, ()>,
-}
-
-impl Writing<'_> {
-    pub(crate) fn current(&self) -> Option<Replica> {
-        self.slot.load()
-    }
-
-    pub(crate) fn put(&self, replica: Option<Replica>) {
-        self.slot.replica.store(replica);
-    }
-}
+use crate::places::{Places, Slot, Writing};
+use crate::sync::{Map, Mutex, map};
 
 /// The slots of all grains, by id and in order.
 ///
 /// # Concurrency
-/// A slot is found in the map by all who want it, and is cloned out of it before it is locked: no
-/// guard of the map is held while a fold runs, so a slow fold delays its own grain alone. A grain has
-/// one slot for as long as anyone holds it: an empty slot leaves the map only when the map's is the
-/// last reference, judged under the map's lock for that slot, without which no new reference can be
-/// had. So a handle that was taken before the first state, or that outlived a removal, sees what is
-/// applied later. Whoever is done with a slot that may be empty tidies up behind itself; two that are
-/// done at the same instant may leave an empty slot behind, which is used again, or tidied, by the
-/// next.
+/// A slot's place is found in the map by all who want it, and is held before the map's lock for that
+/// id is let go: no lock of the map is held while a fold runs, so a slow fold delays its own grain
+/// alone. A grain has one place for as long as anyone holds it: an empty slot leaves the map, and its
+/// place is given to another grain, only when nobody holds it, judged under the map's lock for that
+/// id, without which nobody can begin to. So a handle that was taken before the first state, or that
+/// outlived a removal, sees what is applied later. Whoever is done with a slot that may be empty
+/// tidies up behind itself.
 ///
-/// `order` changes with the map's membership, under the map's lock for that id (map before order,
-/// never the other way), and not with a replica's state. It costs one more pointer to the id and makes a page of a listing cost what the page holds.
-#[derive(Default)]
+/// A handle knows its place and not its grain. Of an empty slot that is held the grain stands in
+/// `vacant`, put there under the map's lock for the id and before the holders are counted: either who
+/// puts it there sees that the last holder has gone, or the last holder finds it there.
+///
+/// `order` changes with the map's membership, under the map's lock for that id (locks are taken in the
+/// order map, vacant, order, places), and not with a replica's state. It costs one more pointer
+/// to the id and makes a page of a listing cost what the page holds.
 pub(crate) struct Slots {
-    map: Map<Counted<Slot>>,
+    map: Map<u64>,
+    places: Places,
     order: Mutex<BTreeSet<GrainId>>,
+    vacant: Mutex<BTreeMap<u64, GrainId>>,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self {
+            map: map(),
+            places: Places::default(),
+            order: Mutex::default(),
+            vacant: Mutex::default(),
+        }
+    }
+}
+
+/// A grain's slot, held until it is given back.
+pub(crate) struct Held<'a> {
+    slots: &'a Slots,
+    grain: &'a GrainId,
+    slot: &'a Slot,
+}
+
+impl Held<'_> {
+    pub(crate) fn write(&self) -> Writing<'_> {
+        self.slot.write()
+    }
+}
+
+/// Lets the slot go if it is empty and nobody else holds it.
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.slot.let_go();
+        // Looked at when it is let go: who empties it from now on finds it so. It may be another
+        // grain's by now; then there is nothing to tidy under this id.
+        if self.slot.is_empty() {
+            self.slots.tidy(self.grain);
+        }
+    }
 }
 
 impl Slots {
-    pub(crate) fn find(&self, grain: &GrainId) -> Option<Counted<Slot>> {
-        self.map.get(grain).map(|slot| Counted::clone(&slot))
+    pub(crate) fn find<'a>(&'a self, grain: &'a GrainId) -> Option<Held<'a>> {
+        let place = self.map.get(grain)?;
+        self.held(grain, *place)
     }
 
-    /// The replica, without another reference to its slot.
+    /// To be called under the map's lock for the grain.
+    fn held<'a>(&'a self, grain: &'a GrainId, place: u64) -> Option<Held<'a>> {
+        let slot = self.places.at(place)?;
+        slot.hold();
+        Some(Held {
+            slots: self,
+            grain,
+            slot,
+        })
+    }
+
+    /// The replica, without a hold on its slot.
     pub(crate) fn load(&self, grain: &GrainId) -> Option<Replica> {
-        self.map.get(grain).and_then(|slot| slot.load())
+        let place = self.map.get(grain)?;
+        self.places.at(*place)?.load()
     }
 
-    /// The slot, made if there is none.
-    pub(crate) fn place(&self, grain: &GrainId) -> Counted<Slot> {
-        if let Some(slot) = self.find(grain) {
-            return slot;
+    /// The slot, made if there is none. None only beyond what any machine holds.
+    pub(crate) fn place<'a>(&'a self, grain: &'a GrainId) -> Option<Held<'a>> {
+        if let Some(held) = self.find(grain) {
+            return Some(held);
         }
-        let made = self.map.entry(grain.clone()).or_insert_with(|| {
+        let place = self.map.entry(grain.clone()).or_insert_with(|| {
             self.order.lock().insert(grain.clone());
-            Counted::default()
+            self.places.take()
         });
-        Counted::clone(&made)
+        self.held(grain, *place)
     }
 
-    /// Gives a slot back, and lets it go if it is empty and nobody else holds it.
-    pub(crate) fn give_back(&self, grain: &GrainId, slot: Counted<Slot>) {
-        let empty = slot.is_empty();
-        drop(slot);
-        if empty {
-            self.tidy(grain);
-        }
-    }
-
-    fn tidy(&self, grain: &GrainId) {
-        self.map.remove_if_mut(grain, |_, slot| {
-            // `get_mut` also makes what the last holder put there visible, which a look at the
-            // count alone does not.
-            let idle = Counted::get_mut(slot).is_some_and(|slot| slot.is_empty());
-            if idle {
-                self.order.lock().remove(grain);
+    /// A lasting hold on a grain's slot, made if there is none.
+    pub(crate) fn handle(self: &Arc<Self>, grain: &GrainId) -> Option<ReplicaHandle> {
+        let place = {
+            let place = self.map.entry(grain.clone()).or_insert_with(|| {
+                self.order.lock().insert(grain.clone());
+                self.places.take()
+            });
+            let slot = self.places.at(*place)?;
+            slot.hold();
+            if slot.is_empty() {
+                self.vacant.lock().insert(*place, grain.clone());
             }
-            idle
+            *place
+        };
+        let places: Arc<dyn ReplicaPlaces> = Arc::<Self>::clone(self);
+        Some(ReplicaHandle::new(places, place))
+    }
+
+    /// Removes an empty slot that nobody holds.
+    fn tidy(&self, grain: &GrainId) {
+        self.map.remove_if_mut(grain, |_, place| {
+            let Some(slot) = self.places.at(*place) else {
+                return false;
+            };
+            let mut vacant = self.vacant.lock();
+            if !slot.is_empty() {
+                vacant.remove(place);
+                return false;
+            }
+            vacant.insert(*place, grain.clone());
+            if slot.is_held() {
+                return false;
+            }
+            vacant.remove(place);
+            self.order.lock().remove(grain);
+            self.places.give_back(*place);
+            true
         });
     }
 
@@ -152,6 +184,7 @@ impl Slots {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         assert_eq!(self.map.len(), self.order.lock().len());
+        assert!(self.vacant.lock().len() <= self.map.len());
         self.map.len()
     }
 }
@@ -164,40 +197,19 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// A handle: the slot itself, without the map.
-pub(crate) struct Cell {
-    // In this order: the reference goes first, then its place is tidied.
-    slot: Counted<Slot>,
-    _tidy: Tidy,
-}
+impl ReplicaPlaces for Slots {
+    fn load(&self, place: u64) -> Option<Replica> {
+        self.places.at(place)?.load()
+    }
 
-impl Cell {
-    pub(crate) fn new(slots: &Arc<Slots>, grain: &GrainId) -> Self {
-        Self {
-            slot: slots.place(grain),
-            _tidy: Tidy {
-                slots: Arc::clone(slots),
-                grain: grain.clone(),
-            },
+    fn release(&self, place: u64) {
+        if let Some(slot) = self.places.at(place) {
+            slot.let_go();
         }
-    }
-}
-
-impl ReplicaPlaces for Cell {
-    fn load(&self, _: u64) -> Option<Replica> {
-        self.slot.load()
-    }
-}
-
-/// Lets an empty slot go when its last handle does.
-struct Tidy {
-    slots: Arc<Slots>,
-    grain: GrainId,
-}
-
-impl Drop for Tidy {
-    fn drop(&mut self) {
-        self.slots.tidy(&self.grain);
+        let vacant = self.vacant.lock().get(&place).cloned();
+        if let Some(grain) = vacant {
+            self.tidy(&grain);
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use gleaner_core::replica::{Advanced, Rules, Under, advance, refuse_apply, refuse_rebase};
 use gleaner_core::{
     Advance, Binding, Expected, Filter, Fold, Generation, GrainId, Limits, LogId, Mark, Outcome,
-    Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result,
+    Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result, StopReason,
 };
 use parking_lot::RwLock;
 
-use crate::slots::{Cell, Slots};
+use crate::slots::Slots;
 
 /// Keeps replicas for as long as its last clone lives. Clones share the replicas; fold and bound are
 /// each clone's own, so that a test can start a second process on the same store with another fold.
@@ -80,7 +80,10 @@ impl MemoryReplicaStore {
     }
 
     fn apply_one(&self, log: &LogId, bound: Option<&LogId>, run: &Advance) -> Outcome {
-        let slot = self.shared.slots.place(&run.grain);
+        let Some(slot) = self.shared.slots.place(&run.grain) else {
+            let mark = self.shared.mark(None);
+            return Outcome::unmoved(mark, &run.entries, StopReason::Moved);
+        };
         let outcome = {
             let writing = slot.write();
             let current = writing.current();
@@ -113,13 +116,16 @@ impl MemoryReplicaStore {
                 }
             }
         };
-        self.shared.slots.give_back(&run.grain, slot);
+        drop(slot);
         outcome
     }
 
     fn rebase_one(&self, log: &LogId, bound: Option<&LogId>, rebase: &Rebase) -> Outcome {
         let entries = &rebase.entries;
-        let slot = self.shared.slots.place(&rebase.grain);
+        let Some(slot) = self.shared.slots.place(&rebase.grain) else {
+            let mark = self.shared.mark(None);
+            return Outcome::unmoved(mark, &rebase.entries, StopReason::Moved);
+        };
         let outcome = {
             let writing = slot.write();
             let mark = self.shared.mark(writing.current().as_ref());
@@ -163,7 +169,7 @@ impl MemoryReplicaStore {
                 }
             }
         };
-        self.shared.slots.give_back(&rebase.grain, slot);
+        drop(slot);
         outcome
     }
 }
@@ -195,7 +201,7 @@ impl Shared {
                 _ => false,
             }
         };
-        self.slots.give_back(grain, slot);
+        drop(slot);
         removed
     }
 }
@@ -334,8 +340,7 @@ impl ReplicaStore for MemoryReplicaStore {
     }
 
     fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
-        let cell = Cell::new(&self.shared.slots, grain);
-        Some(ReplicaHandle::new(Arc::new(cell), 0))
+        self.shared.slots.handle(grain)
     }
 }
 

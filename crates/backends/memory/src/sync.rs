@@ -9,15 +9,24 @@ mod modelled;
 mod real {
     use gleaner_core::GrainId;
 
-    pub(crate) use std::sync::Arc as Counted;
+    pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
 
     pub(crate) use gleaner_core::ReplicaSlot as Pointer;
     pub(crate) use parking_lot::{Mutex, MutexGuard};
 
     pub(crate) type Map<V> = dashmap::DashMap<GrainId, V, foldhash::fast::RandomState>;
+
+    /// Readers of one shard take turns at its lock's cache line; so there are many more shards than
+    /// cores, at 128 bytes each.
+    const SHARDS: usize = 256;
+
+    pub(crate) fn map<V>() -> Map<V> {
+        let hasher = foldhash::fast::RandomState::default();
+        dashmap::DashMap::with_hasher_and_shard_amount(hasher, SHARDS)
+    }
 }
 
 #[cfg(gleaner_loom)]
-pub(crate) use modelled::{Counted, Map, Mutex, MutexGuard, Pointer};
+pub(crate) use modelled::{AtomicU32, Map, Mutex, MutexGuard, Ordering, Pointer, map};
 #[cfg(not(gleaner_loom))]
-pub(crate) use real::{Counted, Map, Mutex, MutexGuard, Pointer};
+pub(crate) use real::{AtomicU32, Map, Mutex, MutexGuard, Ordering, Pointer, map};

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use gleaner_core::{
-    Cursor, Digest, Filter, Generation, GrainId, LogId, Replica, ReplicaPlaces, Schema, Stamp,
-    UnixMillis,
+    Cursor, Digest, Filter, Generation, GrainId, LogId, Replica, Schema, Stamp, UnixMillis,
 };
 use loom::thread;
 
-use super::{Cell, Slots};
+use super::Slots;
 
 fn grain() -> GrainId {
     GrainId::new("aircraft", "N14228").unwrap()
@@ -35,19 +34,16 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
 
 /// As the store applies to a grain, one above what it finds; and as it removes.
 fn apply(slots: &Slots) {
-    let slot = slots.place(&grain());
-    {
-        let writing = slot.write();
-        let at = writing.current().map_or(0, |it| it.cursor().sequence.get());
-        writing.put(Some(replica(at + 1)));
-    }
-    slots.give_back(&grain(), slot);
+    let grain = grain();
+    let slot = slots.place(&grain).unwrap();
+    let writing = slot.write();
+    let at = writing.current().map_or(0, |it| it.cursor().sequence.get());
+    writing.put(Some(replica(at + 1)));
 }
 
 fn remove(slots: &Slots) {
     if let Some(slot) = slots.find(&grain()) {
         slot.write().put(None);
-        slots.give_back(&grain(), slot);
     }
 }
 
@@ -68,12 +64,12 @@ fn s4_a_handle_taken_while_a_replica_is_removed_sees_what_comes_after() {
             let slots = slots.clone();
             thread::spawn(move || remove(&slots))
         };
-        let handle = Cell::new(&slots, &grain());
-        assert!(matches!(shown(handle.load(0)), None | Some(1)));
+        let handle = slots.handle(&grain()).unwrap();
+        assert!(matches!(shown(handle.load()), None | Some(1)));
         remover.join().unwrap();
-        assert_eq!(shown(handle.load(0)), None);
+        assert_eq!(shown(handle.load()), None);
         apply(&slots);
-        assert_eq!(shown(handle.load(0)), Some(1), "the handle is cut off");
+        assert_eq!(shown(handle.load()), Some(1), "the handle is cut off");
         assert_eq!(shown(slots.load(&grain())), Some(1));
     });
 }
@@ -87,7 +83,7 @@ fn s1_two_that_apply_to_a_new_grain_apply_to_one_slot() {
             thread::spawn(move || apply(&slots))
         };
         // A look and a handle that come and go tidy up behind themselves, and nobody else's.
-        drop(Cell::new(&slots, &grain()));
+        drop(slots.handle(&grain()));
         apply(&slots);
         other.join().unwrap();
         assert_eq!(shown(slots.load(&grain())), Some(2), "one apply is lost");

@@ -128,9 +128,8 @@ async fn no_payload_is_copied_once_it_is_applied() {
 #[test]
 #[cfg(target_pointer_width = "64")]
 fn a_grain_costs_what_the_readme_says() {
-    let counts = 16;
-    assert_eq!(size_of::<crate::slots::Slot>() + counts, 32);
-    assert_eq!(size_of::<(GrainId, Arc<crate::slots::Slot>)>(), 16);
+    assert_eq!(size_of::<crate::places::Slot>(), 16);
+    assert_eq!(size_of::<(GrainId, u64)>(), 16);
     assert_eq!(size_of::<GrainId>(), 8);
 }
 

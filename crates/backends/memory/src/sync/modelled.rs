@@ -7,8 +7,8 @@ use std::sync::PoisonError;
 
 use gleaner_core::{GrainId, Replica};
 
-pub(crate) use loom::sync::Arc as Counted;
 pub(crate) use loom::sync::MutexGuard;
+pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
 
 /// Loom's lock with the face of `parking_lot`'s.
 #[derive(Debug)]
@@ -47,10 +47,8 @@ impl Pointer {
 /// `DashMap` with one shard.
 pub(crate) struct Map<V>(Mutex<BTreeMap<GrainId, V>>);
 
-impl<V> Default for Map<V> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
+pub(crate) fn map<V>() -> Map<V> {
+    Map(Mutex::default())
 }
 
 impl<V> Map<V> {
