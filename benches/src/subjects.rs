@@ -8,7 +8,7 @@ use futures::FutureExt;
 use gleaner::memory::MemoryReplicaStore;
 use gleaner::{
     Advance, Bincode, Codec, Cursor, Digest, Draft, Entry, Generation, GrainId, Head, Kind, LogId,
-    ReplicaCell, ReplicaStore, Schema, Writer,
+    ReplicaHandle, ReplicaStore, Schema, Writer,
 };
 use gleaner_actor::{Action, Answer, Applied, Event, GrainActor, Jitter, Moment, Place, Policy};
 use gleaner_measure::{Draw, key, payload};
@@ -212,7 +212,7 @@ impl Subject for Peek {
     }
 }
 
-struct Load(Vec<Arc<dyn ReplicaCell>>, Draw);
+struct Load(Vec<ReplicaHandle>, Draw);
 
 impl Load {
     fn new(store: &Applies) -> Self {

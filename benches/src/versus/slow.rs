@@ -1,13 +1,12 @@
 //! [`SlowStore`]: a store that takes a stated time for each run, one apply after the other.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gleaner::memory::MemoryReplicaStore;
 use gleaner::{
     Advance, Binding, Expected, Filter, GrainId, LogId, Mark, Outcome, Rebase, Replica,
-    ReplicaCell, ReplicaPage, ReplicaStore, Result,
+    ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
 use tokio::sync::Mutex;
 
@@ -53,7 +52,7 @@ impl ReplicaStore for SlowStore {
         self.store.prune(grains).await
     }
 
-    async fn get(&self, grain: &GrainId) -> Result<Option<Arc<Replica>>> {
+    async fn get(&self, grain: &GrainId) -> Result<Option<Replica>> {
         self.store.get(grain).await
     }
 
@@ -74,11 +73,11 @@ impl ReplicaStore for SlowStore {
         self.store.is_resident()
     }
 
-    fn peek(&self, grain: &GrainId) -> Option<Arc<Replica>> {
+    fn peek(&self, grain: &GrainId) -> Option<Replica> {
         self.store.peek(grain)
     }
 
-    fn handle(&self, grain: &GrainId) -> Option<Arc<dyn ReplicaCell>> {
+    fn handle(&self, grain: &GrainId) -> Option<ReplicaHandle> {
         self.store.handle(grain)
     }
 }

@@ -17,18 +17,21 @@ use crate::watch::GrainWatch;
 /// Reads the replicas of one follower as values of type `T`. Cheap to clone; outlives the follower,
 /// whose replicas then only grow older.
 pub struct Reader<T, C = Bincode> {
+    /// One pointer, so that a handle, which holds a reader, is small: a read of one begins there.
+    parts: Arc<Parts<C>>,
+    state: PhantomData<fn() -> T>,
+}
+
+struct Parts<C> {
     shared: Arc<Shared>,
     store: Arc<dyn ReplicaStore>,
-    codec: Arc<C>,
-    state: PhantomData<fn() -> T>,
+    codec: C,
 }
 
 impl<T, C> Clone for Reader<T, C> {
     fn clone(&self) -> Self {
         Self {
-            shared: self.shared.clone(),
-            store: self.store.clone(),
-            codec: self.codec.clone(),
+            parts: self.parts.clone(),
             state: PhantomData,
         }
     }
@@ -37,7 +40,7 @@ impl<T, C> Clone for Reader<T, C> {
 impl<T, C> fmt::Debug for Reader<T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("shared", &self.shared)
+            .field("shared", &self.parts.shared)
             .finish_non_exhaustive()
     }
 }
@@ -48,11 +51,21 @@ pub type RawReader = Reader<RawState, Raw>;
 impl<T, C: Codec<T>> Reader<T, C> {
     pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn ReplicaStore>, codec: C) -> Self {
         Self {
-            shared,
-            store,
-            codec: Arc::new(codec),
+            parts: Arc::new(Parts {
+                shared,
+                store,
+                codec,
+            }),
             state: PhantomData,
         }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.parts.shared
+    }
+
+    fn store(&self) -> &dyn ReplicaStore {
+        &*self.parts.store
     }
 
     /// The answer of this moment. Synchronous; for replicas in memory.
@@ -68,14 +81,14 @@ impl<T, C: Codec<T>> Reader<T, C> {
     /// Two map look-ups and a decode; no lock that a writer holds across more than a pointer's swap.
     pub fn get(&self, grain: &GrainId, options: ReadOptions) -> Result<Answer<T>, ReadError> {
         // Read under the directory's lock of a stripe: to keep the cell would cost another count.
-        let looked = self.shared.directory.with(grain, |cell| {
-            let standing = self.shared.standing(cell, cell.tenant());
+        let looked = self.shared().directory.with(grain, |cell| {
+            let standing = self.shared().standing(cell, cell.tenant());
             let replica = self.peek(grain);
             (cell.still(standing), replica)
         });
         let (standing, replica) = looked.ok_or(ReadError::NotFollowed)?;
         let replica = replica?;
-        let stamp = options.admit(standing, replica.as_ref(), &*self.shared.clock)?;
+        let stamp = options.admit(standing, replica.as_ref(), &*self.shared().clock)?;
         self.decode(stamp, replica)
     }
 
@@ -98,8 +111,8 @@ impl<T, C: Codec<T>> Reader<T, C> {
     ) -> Result<Answer<T>, ReadError> {
         let began = Instant::now();
         // Subscribed before the first look, so that nothing falls between a look and the wait for it.
-        let mut watch = GrainWatch::new(self.shared.clone(), grain.clone());
-        let mut confirmations = self.shared.confirmations();
+        let mut watch = GrainWatch::new(self.parts.shared.clone(), grain.clone());
+        let mut confirmations = self.shared().confirmations();
         let patience = options.patience();
         loop {
             let look = self.look(grain, options);
@@ -142,12 +155,12 @@ impl<T, C: Codec<T>> Reader<T, C> {
     /// # Errors
     /// `NotFollowed`.
     pub fn handle(&self, grain: &GrainId) -> Result<GrainReader<T, C>, ReadError> {
-        let place = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        let place = self.shared().find(grain).ok_or(ReadError::NotFollowed)?;
         Ok(self.clone().bound_to(grain.clone(), place))
     }
 
     pub(crate) fn bound_to(self, grain: GrainId, place: CellRef) -> GrainReader<T, C> {
-        let replica = self.store.handle(&grain);
+        let replica = self.store().handle(&grain);
         GrainReader {
             reader: self,
             grain,
@@ -157,28 +170,28 @@ impl<T, C: Codec<T>> Reader<T, C> {
     }
 
     async fn look(&self, grain: &GrainId, options: ReadOptions) -> Result<Answer<T>, ReadError> {
-        let place = self.shared.find(grain).ok_or(ReadError::NotFollowed)?;
+        let place = self.shared().find(grain).ok_or(ReadError::NotFollowed)?;
         let cell = place.cell().ok_or(ReadError::NotFollowed)?;
-        let standing = self.shared.standing(cell, place.tenant);
-        let replica = if self.store.is_resident() {
-            self.store.peek(grain)
+        let standing = self.shared().standing(cell, place.tenant);
+        let replica = if self.store().is_resident() {
+            self.store().peek(grain)
         } else {
-            self.store.get(grain).await.map_err(ReadError::Store)?
+            self.store().get(grain).await.map_err(ReadError::Store)?
         };
         #[cfg(gleaner_plant)]
         let standing = if gleaner_core::plant::Plant::AgeReadAfterTheState.is_planted() {
-            self.shared.standing(cell, place.tenant)
+            self.shared().standing(cell, place.tenant)
         } else {
             standing
         };
         let standing = cell.still(standing);
-        let stamp = options.admit(standing, replica.as_ref(), &*self.shared.clock)?;
+        let stamp = options.admit(standing, replica.as_ref(), &*self.shared().clock)?;
         self.decode(stamp, replica)
     }
 
     fn peek(&self, grain: &GrainId) -> Result<Option<Replica>, ReadError> {
-        match self.store.peek(grain) {
-            None if !self.store.is_resident() => Err(ReadError::NotResident),
+        match self.store().peek(grain) {
+            None if !self.store().is_resident() => Err(ReadError::NotResident),
             found => Ok(found),
         }
     }
@@ -192,6 +205,7 @@ impl<T, C: Codec<T>> Reader<T, C> {
             return Err(stamp.absent());
         };
         let state = self
+            .parts
             .codec
             .decode_state(state, schema)
             .map_err(|error| ReadError::Decode { cursor, error })?;
@@ -228,7 +242,7 @@ impl<T, C: Codec<T>> GrainReader<T, C> {
     /// As [`Reader::get`].
     pub fn get(&self, options: ReadOptions) -> Result<Answer<T>, ReadError> {
         let standing = self.place.cell().map(|cell| {
-            let standing = self.reader.shared.standing(cell, self.place.tenant);
+            let standing = self.reader.shared().standing(cell, self.place.tenant);
             (cell, standing)
         });
         let followed = standing.filter(|(_, standing)| !standing.gone);
@@ -237,7 +251,7 @@ impl<T, C: Codec<T>> GrainReader<T, C> {
         };
         let replica = replica.load();
         let standing = cell.still(standing);
-        let stamp = options.admit(standing, replica.as_ref(), &*self.reader.shared.clock)?;
+        let stamp = options.admit(standing, replica.as_ref(), &*self.reader.shared().clock)?;
         self.reader.decode(stamp, replica)
     }
 
