@@ -109,3 +109,19 @@ fn the_order_lists_what_the_map_holds_whoever_comes_and_goes() {
         assert_eq!(slots.ids(&Filter::all(), None, 9).0.len(), held);
     });
 }
+
+#[test]
+fn whoever_is_the_last_to_let_an_empty_slot_go_leaves_none_behind() {
+    model(|| {
+        let slots = Arc::new(Slots::default());
+        apply(&slots);
+        let handle = slots.handle(&grain()).unwrap();
+        let remover = {
+            let slots = slots.clone();
+            thread::spawn(move || remove(&slots))
+        };
+        drop(handle);
+        remover.join().unwrap();
+        assert_eq!(slots.len(), 0, "an empty slot stays");
+    });
+}
