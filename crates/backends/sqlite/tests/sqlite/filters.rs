@@ -116,6 +116,6 @@ async fn a_stores_listing_is_bounded_too() {
     let states = second
         .replicas
         .iter()
-        .map(|(_, replica)| replica.state.clone());
-    assert!(states.flatten().eq(["s", "s"]));
+        .map(|(_, replica)| replica.state());
+    assert!(states.flatten().eq([b"s", b"s"]));
 }
