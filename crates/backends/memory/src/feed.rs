@@ -74,12 +74,12 @@ impl State {
 #[async_trait]
 impl ChangeFeed for MemoryLog {
     async fn start(&self, filter: &Filter) -> Result<Position> {
-        let state = self.shared().state.lock();
+        let state = self.shared().state.read();
         Ok(state.position(filter, state.feed.counter))
     }
 
     async fn changes(&self, since: &Position, filter: &Filter, limit: usize) -> Result<Changes> {
-        let state = self.shared().state.lock();
+        let state = self.shared().state.read();
         let since = state.number(since, filter)?;
         let mut rows = state
             .feed
@@ -129,7 +129,7 @@ impl ChangeFeed for MemoryLog {
         let mut moved = pin!(self.shared().moved.notified());
         moved.as_mut().enable();
         let at_end = {
-            let state = self.shared().state.lock();
+            let state = self.shared().state.read();
             state
                 .number(since, since.filter())
                 .is_ok_and(|number| number == state.feed.counter)

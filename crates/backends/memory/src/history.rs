@@ -11,6 +11,9 @@ use gleaner_core::{
 use crate::BACKEND;
 use crate::feed::Row;
 
+/// How many entries are looked at one by one from the end.
+const NEAR: usize = 4;
+
 /// One grain's head, fence, floor and the entries that are left, in ascending order.
 ///
 /// The first entry is a base: a first append is one (L2 (5)), and `truncate` leaves one (L7).
@@ -169,7 +172,15 @@ impl History {
         lost
     }
 
+    /// Where what follows a cursor begins. Most who ask are near the end, and a search from there meets
+    /// one entry or two where one by halves meets many.
     fn index_after(&self, after: Cursor) -> usize {
+        let follows = |entry: &&Entry| entry.cursor() > after;
+        let near = self.entries.iter().rev().take(NEAR).take_while(follows);
+        let near = near.count();
+        if near < NEAR {
+            return self.entries.len() - near;
+        }
         self.entries
             .partition_point(|entry| entry.cursor() <= after)
     }

@@ -20,6 +20,7 @@
 //! ```
 
 mod feed;
+mod grains;
 mod history;
 mod log;
 mod places;

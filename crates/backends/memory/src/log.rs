@@ -1,6 +1,5 @@
 //! [`MemoryLog`]: a replication log behind one lock.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -12,10 +11,11 @@ use gleaner_core::{
     Appended, Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Filter, GrainId, Head,
     HeadPage, Identity, Limits, LogId, Page, ReplicationLog, Result, Run, Truncation,
 };
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use tokio::sync::Notify;
 
 use crate::feed::Feed;
+use crate::grains::Grains;
 use crate::history::History;
 use crate::{BACKEND, SCAN};
 
@@ -23,7 +23,7 @@ use crate::{BACKEND, SCAN};
 /// primary and a secondary as two processes would share a server.
 ///
 /// # Concurrency
-/// All of it stands behind one lock, held for the length of one call and never across an await: a
+/// All of it stands behind one lock, for one writer or many readers, held for the length of one call and never across an await: a
 /// call is one moment of the log, appends are atomic, and a feed's number is given in the order in
 /// which appends become visible (F2). A lock per grain would let appends of different grains run side
 /// by side, and would need what the servers need to keep the feed honest; here a call is a few map
@@ -38,7 +38,7 @@ pub struct MemoryLog {
 #[derive(Debug)]
 pub(crate) struct Shared {
     limits: Limits,
-    pub(crate) state: Mutex<State>,
+    pub(crate) state: RwLock<State>,
     /// Told after each append and fork: what `wait` waits for. It wakes in the order of the waits, so
     /// that runs on paused time repeat.
     pub(crate) moved: Notify,
@@ -48,8 +48,7 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) identity: Identity,
     names: Names,
-    /// In the order of `list_heads`. Also holds grains that were claimed and have no entry yet.
-    pub(crate) grains: BTreeMap<GrainId, History>,
+    pub(crate) grains: Grains,
     pub(crate) feed: Feed,
 }
 
@@ -84,13 +83,13 @@ impl MemoryLog {
         let state = State {
             identity: Identity::new(LogId::new(names.next()), names.next()),
             names,
-            grains: BTreeMap::new(),
+            grains: Grains::default(),
             feed: Feed::default(),
         };
         Self {
             shared: Arc::new(Shared {
                 limits,
-                state: Mutex::new(state),
+                state: RwLock::new(state),
                 moved: Notify::new(),
             }),
         }
@@ -100,7 +99,7 @@ impl MemoryLog {
     /// an asynchronous failover. Feed positions taken before expire; replicas stay those of this log.
     pub fn fork_history(&self) {
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.shared.state.write();
             state.identity.history = state.names.next();
         }
         self.wake();
@@ -110,11 +109,11 @@ impl MemoryLog {
     /// that is read while it lags behind. What is appended to the one does not reach the other.
     #[must_use]
     pub fn copied(&self) -> Self {
-        let state = self.shared.state.lock().clone();
+        let state = self.shared.state.read().clone();
         Self {
             shared: Arc::new(Shared {
                 limits: self.shared.limits,
-                state: Mutex::new(state),
+                state: RwLock::new(state),
                 moved: Notify::new(),
             }),
         }
@@ -123,9 +122,9 @@ impl MemoryLog {
     /// For tests and simulations: takes a copy's content, fences and feed included, and forks the
     /// history, as an operator does who restores a backup.
     pub fn restore(&self, backup: &Self) {
-        let content = backup.shared.state.lock().clone();
+        let content = backup.shared.state.read().clone();
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.shared.state.write();
             state.grains = content.grains;
             state.feed = content.feed;
             state.identity.history = state.names.next();
@@ -136,7 +135,7 @@ impl MemoryLog {
     /// For tests and simulations: everything is gone and another log stands in its place.
     pub fn begin_anew(&self) {
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.shared.state.write();
             state.grains.clear();
             state.feed = Feed::default();
             state.identity = Identity::new(LogId::new(state.names.next()), state.names.next());
@@ -147,7 +146,7 @@ impl MemoryLog {
     /// For tests and simulations: loses a grain's entries above a cursor and forks the history, as a
     /// failover to an asynchronous copy does. Fence and floor stay. Whether anything was lost.
     pub fn lose_tail(&self, grain: &GrainId, above: Cursor) -> bool {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.state.write();
         let State {
             grains,
             feed,
@@ -195,7 +194,7 @@ impl ReplicationLog for MemoryLog {
         let mut woken = false;
         let mut answers = Vec::with_capacity(groups.len());
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.shared.state.write();
             let State { grains, feed, .. } = &mut *state;
             for (grain, entries) in groups {
                 let mut fresh = None;
@@ -222,7 +221,7 @@ impl ReplicationLog for MemoryLog {
     }
 
     async fn claim(&self, claims: &[Claim]) -> Result<Vec<Result<Option<Head>>>> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.state.write();
         Ok(claims
             .iter()
             .map(|claim| {
@@ -238,7 +237,7 @@ impl ReplicationLog for MemoryLog {
     }
 
     async fn heads(&self, grains: &[GrainId]) -> Result<Vec<Option<Head>>> {
-        let state = self.shared.state.lock();
+        let state = self.shared.state.read();
         Ok(grains.iter().map(|grain| state.head(grain)).collect())
     }
 
@@ -248,7 +247,7 @@ impl ReplicationLog for MemoryLog {
         after: Option<&GrainId>,
         limit: usize,
     ) -> Result<HeadPage> {
-        let state = self.shared.state.lock();
+        let state = self.shared.state.read();
         let mut page = HeadPage {
             identity: state.identity.clone(),
             heads: Vec::new(),
@@ -262,7 +261,7 @@ impl ReplicationLog for MemoryLog {
             _ => Bound::Included(&first),
         };
         let mut passed = 0;
-        for (grain, history) in state.grains.range::<GrainId, _>((from, Bound::Unbounded)) {
+        for (grain, history) in state.grains.from(from) {
             if filter.is_past(grain) {
                 break;
             }
@@ -287,7 +286,7 @@ impl ReplicationLog for MemoryLog {
     }
 
     async fn read_from(&self, grain: &GrainId, after: Cursor, budget: Budget) -> Result<Page> {
-        let state = self.shared.state.lock();
+        let state = self.shared.state.read();
         state.grains.get(grain).map_or_else(
             || Ok(Page::default()),
             |history| history.read_from(grain, after, budget),
@@ -295,7 +294,7 @@ impl ReplicationLog for MemoryLog {
     }
 
     async fn truncate(&self, grain: &GrainId, before: Cursor) -> Result<Truncation> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.state.write();
         Ok(state.grains.get_mut(grain).map_or(
             Truncation {
                 removed: 0,
@@ -310,7 +309,7 @@ impl ReplicationLog for MemoryLog {
     }
 
     async fn identity(&self) -> Result<Identity> {
-        Ok(self.shared.state.lock().identity.clone())
+        Ok(self.shared.state.read().identity.clone())
     }
 
     fn confirms(&self) -> bool {
@@ -318,7 +317,7 @@ impl ReplicationLog for MemoryLog {
     }
 
     async fn catch_up(&self, wants: &[(GrainId, Cursor)], budget: Budget) -> Result<CatchUp> {
-        let state = self.shared.state.lock();
+        let state = self.shared.state.read();
         let mut budget = budget;
         let mut served = false;
         let grains = wants

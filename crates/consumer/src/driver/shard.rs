@@ -67,6 +67,7 @@ pub(super) struct Shard {
     pub(super) held: Vec<oneshot::Sender<()>>,
     pub(super) sweep: Sweep,
     pub(super) closing: bool,
+    turn: Moment,
     /// Its part of the reads in flight.
     pub(super) reads_at_once: usize,
 }
@@ -81,9 +82,10 @@ impl Shard {
     ) -> Self {
         let stripes = u32::try_from(tools.shared.directory.stripes()).unwrap_or(1);
         let reads_at_once = tools.settings.reads_of_shard(number);
+        let turn = tools.now();
         Self {
             policies: vec![tools.policy.clone()],
-            sweep: Sweep::new(tools.settings.sweep, tools.now()),
+            sweep: Sweep::new(tools.settings.sweep, turn),
             tools,
             inbox,
             slots: Slots::new(stripes, shards, number),
@@ -95,6 +97,7 @@ impl Shard {
             catching_up: Vec::new(),
             held: Vec::new(),
             closing: false,
+            turn,
             reads_at_once,
         }
     }
@@ -120,7 +123,7 @@ impl Shard {
             let due = [self.timers.next(), self.sweep.due()];
             let due = due.into_iter().flatten().min();
             if set_for != Some(due) {
-                let now = self.now();
+                let now = self.tools.now();
                 let wait = due.map_or(LONGEST_WAIT, |due| due.since(now).min(LONGEST_WAIT));
                 alarm.as_mut().reset(Instant::now() + wait);
                 set_for = Some(due);
@@ -128,10 +131,16 @@ impl Shard {
             tokio::select! {
                 biased;
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.message(message),
+                    Some(message) => {
+                        self.turn = self.tools.now();
+                        self.message(message);
+                    }
                     None => break,
                 },
-                Some(done) = self.ops.next(), if !self.ops.is_empty() => self.complete(done),
+                Some(done) = self.ops.next(), if !self.ops.is_empty() => {
+                    self.turn = self.tools.now();
+                    self.complete(done);
+                }
                 () = &mut alarm => set_for = None,
             }
             self.gather();
@@ -162,11 +171,13 @@ impl Shard {
         }
     }
 
+    /// The moment of this turn of the loop: read once a turn and not once an event.
     pub(super) fn now(&self) -> Moment {
-        self.tools.now()
+        self.turn
     }
 
     fn fire_timers(&mut self) {
+        self.turn = self.tools.now();
         let now = self.now();
         while let Some(due) = self.timers.pop_due(now) {
             for (number, setting) in due {

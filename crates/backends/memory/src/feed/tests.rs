@@ -110,7 +110,7 @@ async fn the_feed_holds_one_row_a_grain() {
         append(&log, "t", "busy", sequence).await;
     }
     append(&log, "t", "other", 1).await;
-    assert_eq!(log.shared().state.lock().feed.len(), 2);
+    assert_eq!(log.shared().state.read().feed.len(), 2);
     let page = log.changes(&since, &Filter::all(), 10).await.unwrap();
     assert_eq!((page.moved.len(), page.complete), (2, true));
     assert_eq!(page.moved[0].head.cursor, Cursor::new(1, 50));

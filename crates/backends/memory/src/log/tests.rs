@@ -69,7 +69,7 @@ async fn a_refused_first_entry_leaves_no_trace() {
     );
     log.append(delta.seal()).await.unwrap_err();
     let shared = log.shared();
-    assert!(shared.state.lock().grains.is_empty());
+    assert!(shared.state.read().grains.is_empty());
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ fn threads_append_side_by_side_and_the_feed_names_all() {
             .collect();
         assert!(sequences.is_sorted_by(|a, b| a < b), "{sequences:?}");
         assert_eq!(sequences.last(), Some(&EACH));
-        let rows = log.shared().state.lock().feed.len();
+        let rows = log.shared().state.read().feed.len();
         assert_eq!(rows, usize::try_from(THREADS + 1).unwrap());
         for thread in 0..THREADS {
             let newest = log.latest_sequence(&grain(&thread.to_string())).await;
