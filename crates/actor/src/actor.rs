@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use gleaner_core::{Cursor, Digest, Generation, Head};
 
-use self::doubt::Doubt;
-use self::rare::{NOTHING, Rare};
+use self::rare::Rare;
 use self::state::{Again, Command, State, Then, Why};
 use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Rest, Step};
 
@@ -424,66 +423,6 @@ impl GrainActor {
         self.reload = false;
         self.state = State::Loading;
         Step::of(Action::Load)
-    }
-
-    /// Remembers the entry that cannot be applied. What was given up is that entry and no other.
-    fn note_bad(&mut self, at: Cursor) {
-        let rare = self.rare_mut();
-        rare.skipped &= rare.bad == at;
-        rare.bad = at;
-    }
-
-    /// No entry is known to be bad any more.
-    fn clear_bad(&mut self) {
-        self.change_rare(|rare| {
-            rare.bad = Cursor::ZERO;
-            rare.skipped = false;
-        });
-    }
-
-    fn take_command(&mut self) -> Option<Command> {
-        self.change_rare(|rare| rare.command.take())
-    }
-
-    fn rare(&self) -> &Rare {
-        self.rare.as_deref().unwrap_or(&NOTHING)
-    }
-
-    fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
-    /// Changes what is rare if there is any, and gives its room back if nothing is left of it.
-    fn change_rare<T: Default>(&mut self, change: impl FnOnce(&mut Rare) -> T) -> T {
-        let Some(rare) = &mut self.rare else {
-            return T::default();
-        };
-        let out = change(rare);
-        if **rare == NOTHING {
-            self.rare = None;
-        }
-        out
-    }
-
-    fn begin_doubt(&mut self, now: Moment, backwards: bool) {
-        #[cfg(gleaner_plant)]
-        if gleaner_core::plant::Plant::LateApplyNotLookedFor.is_planted() {
-            return;
-        }
-        let doubt = Doubt::begin(now, &self.policy, backwards, self.rare().doubt);
-        self.rare_mut().doubt = Some(doubt);
-    }
-
-    /// Takes what a load said.
-    fn take_loaded(&mut self, now: Moment, place: Place) {
-        self.take(place);
-        let (policy, mut jitter) = (Arc::clone(&self.policy), self.jitter);
-        self.change_rare(|rare| {
-            rare.doubt = rare
-                .doubt
-                .and_then(|doubt| doubt.look(now, &policy, &mut jitter));
-        });
-        self.jitter = jitter;
     }
 
     fn take(&mut self, place: Place) {

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use gleaner_actor::{FeedAction, FeedEvent, FeedReader, Jitter, Moment};
 use gleaner_core::{
-    Changes, Error, ErrorKind, Filter, GrainId, Head, HeadPage, LogId, Position, ReplicationLog,
+    Changes, Error, ErrorKind, Filter, GrainId, HeadPage, LogId, Position, ReplicationLog,
 };
 use tokio::sync::{Notify, oneshot};
 
+use super::Lead;
+use super::deal::all;
 use super::message::{Message, Strangers};
-use super::ops::{self, FeedDone, LeadDone, RebindReply, Telling};
-use super::{Lead, lines};
+use super::ops::{self, FeedDone, LeadDone, Telling};
 use crate::cell::{Confirmed, FeedNumber};
 use crate::clock::Reading;
-use crate::follower::FollowError;
 use crate::reach::Asked;
 use crate::settings::LONGEST_WAIT;
 
@@ -33,7 +33,7 @@ pub(super) struct Feed {
     after: Option<GrainId>,
     listing_since: Option<Reading>,
     /// Whose operations count: those of a reader that was replaced do not.
-    serial: u32,
+    pub(super) serial: u32,
     /// Ends a wait or backoff early.
     wake: Arc<Notify>,
     waiting: Vec<oneshot::Sender<()>>,
@@ -152,76 +152,6 @@ impl Lead {
                 LeadDone::Nothing
             }));
         }
-    }
-
-    /// Tells every shard; what comes when each has heard it.
-    fn tell_all(
-        &self,
-        message: impl Fn(oneshot::Sender<()>) -> Message,
-    ) -> Vec<oneshot::Receiver<()>> {
-        let tell = |shard| {
-            let (told, heard) = oneshot::channel();
-            self.send(shard, message(told));
-            heard
-        };
-        (0..self.shards.len()).map(tell).collect()
-    }
-
-    /// Deals names out to the shards that own the grains; what comes when each has told its actors.
-    fn deal(
-        &self,
-        heads: impl Iterator<Item = (GrainId, Head)>,
-        strangers: Strangers,
-    ) -> Vec<oneshot::Receiver<()>> {
-        let mut hands: Vec<Vec<(GrainId, Head)>> = self.shards.iter().map(|_| Vec::new()).collect();
-        for (grain, head) in heads {
-            if let Some(hand) = hands.get_mut(self.shard_of(&grain)) {
-                hand.push((grain, head));
-            }
-        }
-        let dealt = hands.into_iter().enumerate();
-        dealt
-            .filter(|(_, heads)| !heads.is_empty())
-            .map(|(shard, heads)| {
-                let (told, heard) = oneshot::channel();
-                let names = Message::Names {
-                    heads,
-                    strangers,
-                    told,
-                };
-                self.send(shard, names);
-                heard
-            })
-            .collect()
-    }
-
-    /// Goes on once the shards have been told; at once if there was nothing to tell.
-    fn once_told(
-        &mut self,
-        index: usize,
-        t0: Reading,
-        heard: Vec<oneshot::Receiver<()>>,
-        telling: Telling,
-    ) {
-        let Some(feed) = self.feeds.get(index) else {
-            return;
-        };
-        let (feed, serial) = (index, feed.serial);
-        if heard.is_empty() {
-            self.told(index, t0, telling);
-            return;
-        }
-        self.ops.push(Box::pin(async move {
-            if !all(heard).await {
-                return LeadDone::ShardGone;
-            }
-            LeadDone::Feed {
-                feed,
-                serial,
-                t0,
-                outcome: FeedDone::Told(telling),
-            }
-        }));
     }
 
     fn feed_event(&mut self, index: usize, event: FeedEvent) {
@@ -441,7 +371,7 @@ impl Lead {
     }
 
     /// Every actor that a page concerns has been told, and has marked what the page says of no more.
-    fn told(&mut self, index: usize, t0: Reading, telling: Telling) {
+    pub(super) fn told(&mut self, index: usize, t0: Reading, telling: Telling) {
         let Some(feed) = self.feeds.get_mut(index) else {
             return;
         };
@@ -519,54 +449,6 @@ impl Lead {
         let number = self.feeds.get(index)?.number?;
         self.tools.shared.feeds.get(number)
     }
-
-    pub(super) fn rebind(&mut self, reply: RebindReply) {
-        let (log, store) = (self.tools.log.clone(), self.tools.store.clone());
-        let bound = self.tools.shared.bound();
-        self.ops.push(ops::rebind(log, store, bound, reply));
-    }
-
-    /// The store belongs to the followed log now: the shards look at every grain.
-    pub(super) fn rebound(&mut self, result: Result<LogId, Error>, reply: RebindReply) {
-        let log = match result {
-            Ok(log) => log,
-            Err(error) => {
-                let _ = reply.send(Err(FollowError::Failed(error)));
-                return;
-            }
-        };
-        lines::rebound(&log);
-        self.tools.shared.is_foreign(&log);
-        self.tools.shared.rebound(log);
-        let answers: Vec<_> = (0..self.shards.len())
-            .map(|shard| {
-                let (reply, answer) = oneshot::channel();
-                self.send(shard, Message::Rebound { reply });
-                answer
-            })
-            .collect();
-        self.ops.push(Box::pin(async move {
-            let mut replies = Vec::new();
-            for answer in answers {
-                let Ok(part) = answer.await else {
-                    return LeadDone::ShardGone;
-                };
-                replies.extend(part);
-            }
-            let _ = reply.send(Ok(replies));
-            LeadDone::Nothing
-        }));
-    }
-}
-
-/// Whether all have heard; not if one that was to is gone.
-async fn all(heard: Vec<oneshot::Receiver<()>>) -> bool {
-    for one in heard {
-        if one.await.is_err() {
-            return false;
-        }
-    }
-    true
 }
 
 /// How long hints are not listened to after so many in a row whose page named nothing. The first two

@@ -9,12 +9,14 @@
 //! operation of its own, and shards wait for the lead never, so neither holds the other up.
 
 mod answers;
+mod deal;
 mod feeds;
 mod grains;
 mod lines;
 mod message;
 mod ops;
 mod pump;
+mod rebind;
 mod shard;
 mod slots;
 mod sweep;

@@ -113,9 +113,6 @@ async fn a_stores_listing_is_bounded_too() {
     assert!(first.replicas.is_empty());
     let second = store.list(&any, first.next.as_ref(), 10).await.unwrap();
     assert_eq!(second.replicas.len(), 2);
-    let states = second
-        .replicas
-        .iter()
-        .map(|(_, replica)| replica.state());
+    let states = second.replicas.iter().map(|(_, replica)| replica.state());
     assert!(states.flatten().eq([b"s", b"s"]));
 }
