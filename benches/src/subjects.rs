@@ -225,7 +225,7 @@ impl Subject for Load {
     fn once(&mut self) {
         let grains = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         let found = self.0.get(self.1.below(grains) as usize);
-        assert!(std::hint::black_box(found.and_then(|cell| cell.load())).is_some());
+        assert!(std::hint::black_box(found.and_then(ReplicaHandle::load)).is_some());
     }
 }
 

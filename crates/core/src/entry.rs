@@ -102,7 +102,7 @@ impl fmt::Display for Schema {
 }
 
 /// The name of the cluster that wrote an entry. A label for people: nothing is decided by it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Source(Arc<str>);
 
 impl Source {
@@ -125,13 +125,6 @@ impl Source {
     /// The label.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl Default for Source {
-    fn default() -> Self {
-        // Shared by all, not allocated for each.
-        Self(Arc::default())
     }
 }
 

@@ -171,7 +171,7 @@ impl ReplicaStore for SqliteReplicaStore {
                 .read(move |conn, _| {
                     let (bound, _) = rows::read_meta(conn)?;
                     let row = rows::find(conn, &grain, bound.as_ref())?;
-                    Ok(row.map(|row| row.load(conn)).transpose()?)
+                    row.map(|row| row.load(conn)).transpose()
                 })
                 .await;
         };

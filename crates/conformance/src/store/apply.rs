@@ -277,7 +277,7 @@ pub(crate) async fn s3_a_misfit_is_a_gap_and_changes_nothing(
     applied(&store, &grain, &first).await?;
     applied(&store, &grain, &pen.write("D")).await?;
     let before = row(&store, &grain).await?;
-    let digest = before.as_ref().map_or(Digest::ZERO, |row| row.digest());
+    let digest = before.as_ref().map_or(Digest::ZERO, Replica::digest);
     let delta = |cursor, prev| Draft::delta(grain.clone(), cursor, pen.writer, prev, "+").seal();
     let other = Digest::new(digest.get() ^ 1);
     let older = first.first().map_or(Digest::ZERO, Entry::digest);

@@ -75,7 +75,7 @@ pub(crate) async fn row<S: ReplicaStore>(store: &S, grain: &GrainId) -> Seen<Opt
     let replica = store.get(grain).await?;
     let expected = replica
         .as_ref()
-        .map_or_else(|| Mark::absent(mark.generation), |replica| replica.mark());
+        .map_or_else(|| Mark::absent(mark.generation), Replica::mark);
     ensure_eq!(mark, expected, "the mark of {grain} beside its replica");
     let (peeked, handle) = (store.peek(grain), store.handle(grain));
     if store.is_resident() {

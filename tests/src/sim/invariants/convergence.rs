@@ -49,7 +49,7 @@ impl Invariant for Convergence {
         Err(format!(
             "{grain} of follower {follower} is {health:?}, aged {age:?}, at {:?}; the log's head is \
              {:?}",
-            replica.as_ref().map(|replica| replica.cursor()),
+            replica.as_ref().map(gleaner::Replica::cursor),
             head.map(|head| head.cursor)
         ))
     }

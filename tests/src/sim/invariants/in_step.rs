@@ -42,7 +42,7 @@ impl Invariant for InStep {
             }
             _ => Err(format!(
                 "{grain} is said to be live at {:?}; the log's head is {:?}",
-                replica.as_ref().map(|replica| replica.cursor()),
+                replica.as_ref().map(gleaner::Replica::cursor),
                 head.map(|head| head.cursor)
             )),
         }

@@ -54,8 +54,8 @@ impl Invariant for Stuck {
         };
         let cursor = replica
             .as_ref()
-            .map_or(Cursor::ZERO, |replica| replica.cursor());
-        let digest = replica.as_ref().map(|replica| replica.digest());
+            .map_or(Cursor::ZERO, gleaner::Replica::cursor);
+        let digest = replica.as_ref().map(gleaner::Replica::digest);
         let head = known.head();
         let at = head.map_or(Cursor::ZERO, |head| head.cursor);
         let truly = match health {
