@@ -21,7 +21,7 @@ use crate::clock::{Clock, SystemClock};
 /// | grains per read | 1,000 | a few milliseconds of work for every backend |
 /// | budget of a read | 4,096 entries, 16 MiB | bounds the memory of an answer; one entry always fits |
 /// | reads in flight | 4 | keeps a log busy over a network without flooding it |
-/// | names per page | 4,096 | a page of a feed or listing, some hundred kilobytes |
+/// | names per page | 1,024 | a page of a feed or listing, under a hundred kilobytes; larger ones gain nothing |
 /// | shards | the cores that there are, at most as many as reads in flight | actors of distinct shards run at once |
 /// | sweep | 10 min | finds a lost tail that a server cannot show; a million grains cost 2 `heads` calls a second |
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Default for Settings {
             grains_per_read: 1_000,
             budget: Budget::new(4_096, 16 << 20),
             reads_in_flight: 4,
-            names_per_page: 4_096,
+            names_per_page: 1_024,
             shards: None,
             alone: false,
             sweep: Duration::from_secs(600),

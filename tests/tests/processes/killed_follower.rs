@@ -34,7 +34,7 @@ fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
             Report::Applied { key, cursor } => {
                 let now = left
                     .get(key)
-                    .map_or(Cursor::ZERO, |replica| replica.cursor());
+                    .map_or(Cursor::ZERO, gleaner::Replica::cursor);
                 assert!(
                     now >= *cursor,
                     "{key}: applied to {cursor}, found at {now} after the kill"
