@@ -18,6 +18,7 @@ pub(crate) async fn run(work: &Work) -> Outcome<()> {
     let ids = logs::ids(work.grains)?;
     let file = logs::file(&work.folder);
     let log = Arc::new(SqliteLog::open(&file).await?);
+    line("sqlite_synchronous", f64::from(log.synchronous().await?));
     // Every state that is published stands in the log, and stays there to be counted.
     let publisher = Publisher::builder(log)
         .coalesce(false)

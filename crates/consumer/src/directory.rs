@@ -30,6 +30,9 @@ pub(crate) struct Directory {
 /// Cells that are made together.
 pub(crate) type Chunk = [GrainCell; CHUNK];
 
+/// Their grains' ids.
+type Ids = [Option<GrainId>; CHUNK];
+
 /// How many cells are made together: few enough for a follower of a few grains, enough that what a
 /// chunk costs beside them is about a byte a cell.
 pub(crate) const CHUNK: usize = 64;
@@ -37,9 +40,11 @@ pub(crate) const CHUNK: usize = 64;
 #[derive(Default)]
 struct Stripe {
     rows: HashTable<u32>,
-    ids: Vec<Option<GrainId>>,
+    ids: Vec<Box<Ids>>,
     chunks: Vec<Arc<Chunk>>,
     free: Vec<u32>,
+    /// How many rows there are, free ones included.
+    grown: u32,
 }
 
 /// One grain's cell, held apart from the directory.
@@ -157,7 +162,7 @@ impl Directory {
         if chunk.get(at)?.tenant() != tenant {
             return None;
         }
-        let grain = stripe.ids.get(row)?.clone()?;
+        let grain = stripe.ids.get(row / CHUNK)?.get(at)?.clone()?;
         Some((grain, CellRef { chunk, at, tenant }))
     }
 
@@ -176,12 +181,9 @@ impl Directory {
             None => stripe.grow()?,
         };
         let number = self.numbered(row, at)?;
-        *stripe.ids.get_mut(index(row))? = Some(grain.clone());
+        *stripe.id_mut(row)? = Some(grain.clone());
         let ids = &stripe.ids;
-        let rehash = |row: &u32| {
-            let id = ids.get(index(*row)).and_then(Option::as_ref);
-            id.map_or(0, |id| self.hasher.hash_one(id))
-        };
+        let rehash = |row: &u32| id(ids, *row).map_or(0, |id| self.hasher.hash_one(id));
         stripe.rows.insert_unique(hash, row, rehash);
         let (chunk, at) = stripe.place(row)?;
         let tenant = chunk.get(at)?.open(feed);
@@ -210,7 +212,7 @@ impl Directory {
             return;
         };
         found.remove();
-        if let Some(id) = stripe.ids.get_mut(index(row)) {
+        if let Some(id) = stripe.id_mut(row) {
             *id = None;
         }
         stripe.free.push(row);
@@ -230,11 +232,13 @@ impl Directory {
 
 impl Stripe {
     fn find(&self, hash: u64, grain: &GrainId) -> Option<u32> {
-        let is = |row: &u32| {
-            let id = self.ids.get(index(*row)).and_then(Option::as_ref);
-            id == Some(grain)
-        };
+        let is = |row: &u32| id(&self.ids, *row) == Some(grain);
         self.rows.find(hash, is).copied()
+    }
+
+    fn id_mut(&mut self, row: u32) -> Option<&mut Option<GrainId>> {
+        let ids = self.ids.get_mut(index(row) / CHUNK)?;
+        ids.get_mut(index(row) % CHUNK)
     }
 
     fn place(&self, row: u32) -> Option<(&Arc<Chunk>, usize)> {
@@ -242,18 +246,22 @@ impl Stripe {
         Some((chunk, index(row) % CHUNK))
     }
 
-    /// A row more. Room grows by an eighth, not by doubling: a million ids would leave megabytes empty.
+    /// A row more. Ids and cells come in chunks that stay where they are: to grow one run of a million
+    /// by moving it would leave megabytes behind.
     fn grow(&mut self) -> Option<u32> {
-        let row = u32::try_from(self.ids.len()).ok()?;
-        if self.ids.len() == self.ids.capacity() {
-            self.ids.reserve_exact((self.ids.len() / 8).max(CHUNK));
-        }
-        self.ids.push(None);
+        let row = self.grown;
+        self.grown = row.checked_add(1)?;
         if index(row).is_multiple_of(CHUNK) {
+            self.ids.push(Box::new([const { None }; CHUNK]));
             self.chunks.push(new_chunk());
         }
         Some(row)
     }
+}
+
+fn id(ids: &[Box<Ids>], row: u32) -> Option<&GrainId> {
+    let ids = ids.get(index(row) / CHUNK)?;
+    ids.get(index(row) % CHUNK)?.as_ref()
 }
 
 /// A row as an index. `usize` has 32 bits or more wherever the standard library's maps run.

@@ -32,9 +32,7 @@ fn assert_life(said: &[Report], found: &Replicas, left: &Replicas) {
                 );
             }
             Report::Applied { key, cursor } => {
-                let now = left
-                    .get(key)
-                    .map_or(Cursor::ZERO, gleaner::Replica::cursor);
+                let now = left.get(key).map_or(Cursor::ZERO, gleaner::Replica::cursor);
                 assert!(
                     now >= *cursor,
                     "{key}: applied to {cursor}, found at {now} after the kill"

@@ -15,7 +15,7 @@ use crate::append::{self, LogSession};
 use crate::bell::{Bell, Watcher};
 use crate::config::SqliteLogConfig;
 use crate::error::BACKEND;
-use crate::place::{Place, Role};
+use crate::place::{Place, Role, pragma};
 use crate::read;
 use crate::readers::Readers;
 use crate::rows;
@@ -103,6 +103,21 @@ impl SqliteLog {
     /// The file, as an absolute path.
     pub fn path(&self) -> &Path {
         &self.inner.place.path
+    }
+
+    /// What SQLite answers to `PRAGMA synchronous` on the connection that writes: 2, which is FULL. Any
+    /// other answer was refused when the file was opened; this asks again.
+    ///
+    /// # Errors
+    /// As of an append.
+    ///
+    /// # Cancel safety
+    /// Reads only.
+    pub async fn synchronous(&self) -> Result<i32> {
+        self.inner
+            .writer
+            .call(0, |_, conn| Ok(pragma(conn, "synchronous")?))
+            .await
     }
 
     pub(crate) fn readers(&self) -> &Readers {

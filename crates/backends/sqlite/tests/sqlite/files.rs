@@ -18,6 +18,16 @@ async fn refusal(path: &Path) -> gleaner_core::Error {
     error
 }
 
+/// L10: what an append survives is what the connection that writes is set to.
+#[tokio::test]
+async fn l10_the_writers_connection_says_that_it_is_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(folder.path().join("log.db")).await.unwrap();
+    assert_eq!(log.synchronous().await.unwrap(), 2);
+    log.append(full("a", 1, 1, "x")).await.unwrap();
+    assert_eq!(log.synchronous().await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused_naming_both_versions() {
     let folder = tempfile::tempdir().unwrap();
