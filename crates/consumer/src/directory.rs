@@ -144,6 +144,13 @@ impl Directory {
         chunk.get(at).map(look)
     }
 
+    /// The grain that has a number.
+    pub(crate) fn grain_of(&self, number: u32) -> Option<GrainId> {
+        let stripes = u32::try_from(self.stripes.len()).ok()?;
+        let stripe = self.stripes.get(index(number % stripes))?.read();
+        id(&stripe.ids, number / stripes).cloned()
+    }
+
     /// The cells of a stripe by row, in use or not.
     pub(crate) fn chunks(&self, stripe: usize) -> Vec<Arc<Chunk>> {
         let stripe = self.stripes.get(stripe);

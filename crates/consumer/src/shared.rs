@@ -231,9 +231,14 @@ impl Shared {
         }
     }
 
+    /// Whether any grain is watched.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::SeqCst) > 0
+    }
+
     /// Wakes those who watch a grain.
     pub(crate) fn touch(&self, grain: &GrainId) {
-        if self.watched.load(Ordering::SeqCst) == 0 {
+        if !self.is_watched() {
             return;
         }
         if let Some(sender) = self.watches.get(grain) {

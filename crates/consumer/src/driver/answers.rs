@@ -64,7 +64,8 @@ impl Shard {
         let (slot, _) = self.slots.get_mut(number)?;
         let known = slot.cursor();
         let first = !std::mem::replace(&mut slot.awake()?.loaded, true);
-        (!first && known != found).then(|| slot.grain.clone())
+        let moved = !first && known != found;
+        self.grain(number).filter(|_| moved)
     }
 
     pub(super) fn caught_up(
@@ -208,9 +209,9 @@ impl Shard {
                 self.tools.shared.answered(Asked::Writes);
                 if outcome.stop.is_none()
                     && outcome.mark.cursor < run.before
-                    && let Some(slot) = self.slots.get(run.slot)
+                    && let Some(grain) = self.grain(run.slot)
                 {
-                    lines::lowered(&slot.grain, run.before, outcome.mark.cursor);
+                    lines::lowered(&grain, run.before, outcome.mark.cursor);
                 }
                 self.landed(run, outcome, Event::Rebased);
             }

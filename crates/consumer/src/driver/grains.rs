@@ -169,9 +169,8 @@ impl Shard {
         if let Some(cell) = cell.cell() {
             cell.stir(self.now());
         }
-        let touched = grain.clone();
-        self.slots.insert(number, &cell, Slot::new(grain, awake));
-        self.tools.shared.touch(&touched);
+        self.slots.insert(number, &cell, Slot::new(awake));
+        self.tools.shared.touch(&grain);
         self.tell(number, &Event::Start);
     }
 
@@ -285,13 +284,20 @@ impl Shard {
                 let _ = asker.send(Ok(()));
             }
         }
+        let cursor = slot.cursor();
         if was != health {
-            let (grain, cursor) = (&slot.grain, slot.cursor());
-            lines::health_changed(grain, cursor, was, health, cargo.why.as_deref());
             shared.turned(Some(was), Some(health));
         }
-        if was != health || confirmed.is_some() {
-            shared.touch(&slot.grain);
+        // Its id is looked for where somebody asks for it.
+        let said = was != health && lines::is_said(was, health);
+        if (said || shared.is_watched())
+            && (was != health || confirmed.is_some())
+            && let Some(grain) = shared.directory.grain_of(number)
+        {
+            if said {
+                lines::health_changed(&grain, cursor, was, health, cargo.why.as_deref());
+            }
+            shared.touch(&grain);
         }
         shared.counts.came_in_step(was_in_step, in_step);
         self.perform(number, step.action, cargo);
@@ -385,20 +391,21 @@ impl Shard {
             answer,
             t0: cargo.t0?,
         };
-        Some((slot.grain.clone(), info, log, entries))
+        Some((self.grain(number)?, info, log, entries))
     }
 
     fn remove(&mut self, number: u32) {
-        let Some(slot) = self.slots.remove(number) else {
+        let shared = &self.tools.shared;
+        let grain = shared.directory.grain_of(number);
+        let (Some(slot), Some(grain)) = (self.slots.remove(number), grain) else {
             return;
         };
-        let shared = &self.tools.shared;
         shared.turned(Some(slot.health()), None);
         // After a shutdown, readers go on to serve what the store holds.
         if !self.closing {
-            shared.unregister(&slot.grain);
+            shared.unregister(&grain);
         }
-        let (grain, Some(awake)) = slot.into_awake() else {
+        let Some(awake) = slot.into_awake() else {
             return;
         };
         let awake = *awake;
@@ -422,7 +429,7 @@ impl Shard {
 
     /// The slot's grain, for lines and replies.
     pub(super) fn grain(&self, number: u32) -> Option<GrainId> {
-        self.slots.get(number).map(|slot| slot.grain.clone())
+        self.tools.shared.directory.grain_of(number)
     }
 }
 

@@ -3,6 +3,17 @@
 use gleaner_actor::Health;
 use gleaner_core::{Cursor, GrainId};
 
+/// Whether a change of health is said where lines of debugging are not.
+pub(super) fn is_said(was: Health, now: Health) -> bool {
+    match now {
+        Health::Quarantined | Health::Ahead | Health::Diverged | Health::Missing => true,
+        Health::Live if was != Health::Bootstrapping => true,
+        Health::Live | Health::Bootstrapping | Health::Foreign | Health::Paused => {
+            tracing::enabled!(tracing::Level::DEBUG)
+        }
+    }
+}
+
 /// Says that a replica's health has changed. A grain that turns foreign is said in one line for the
 /// whole log ([`Reach`](super::reach::Reach)): there may be a million of them.
 pub(super) fn health_changed(

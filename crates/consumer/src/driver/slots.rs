@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gleaner_actor::{GrainActor, Health, Jitter, Policy, Reply, Rest};
-use gleaner_core::{Cursor, GrainId, Head};
+use gleaner_core::{Cursor, Head};
 use tokio::sync::oneshot;
 
 use crate::cell::GrainCell;
@@ -11,9 +11,8 @@ use crate::clock::Reading;
 use crate::control::ControlError;
 use crate::directory::{CHUNK, CellRef, index};
 
-/// One followed grain in its shard: its id and 32 bytes while it rests.
+/// One followed grain in its shard: 32 bytes while it rests. Its id is in the directory.
 pub(super) struct Slot {
-    pub(super) grain: GrainId,
     stance: Stance,
 }
 
@@ -102,9 +101,8 @@ impl Awake {
 }
 
 impl Slot {
-    pub(super) fn new(grain: GrainId, awake: Awake) -> Self {
+    pub(super) fn new(awake: Awake) -> Self {
         Self {
-            grain,
             stance: Stance::Awake(Box::new(awake)),
         }
     }
@@ -153,10 +151,10 @@ impl Slot {
         }
     }
 
-    pub(super) fn into_awake(self) -> (GrainId, Option<Box<Awake>>) {
+    pub(super) fn into_awake(self) -> Option<Box<Awake>> {
         match self.stance {
-            Stance::Awake(awake) => (self.grain, Some(awake)),
-            Stance::Asleep { .. } => (self.grain, None),
+            Stance::Awake(awake) => Some(awake),
+            Stance::Asleep { .. } => None,
         }
     }
 
@@ -325,12 +323,14 @@ impl Slots {
 mod tests {
     use std::collections::BTreeSet;
 
+    use gleaner_core::GrainId;
+
     use super::*;
     use crate::directory::Directory;
 
     #[test]
-    fn a_grain_at_rest_is_its_id_and_32_bytes() {
-        assert_eq!(size_of::<Option<Slot>>(), size_of::<GrainId>() + 32);
+    fn a_grain_at_rest_is_32_bytes() {
+        assert_eq!(size_of::<Option<Slot>>(), 32);
     }
 
     #[test]
@@ -347,7 +347,7 @@ mod tests {
                 let (number, cell) = directory.register(&grain, None).unwrap();
                 let actor = GrainActor::new(policy.clone(), Jitter::new(1), true);
                 let shard = directory.stripe_of(&grain) % shards as usize;
-                let slot = Slot::new(grain, Awake::new(actor, 0));
+                let slot = Slot::new(Awake::new(actor, 0));
                 all[shard].insert(number, &cell, slot);
                 given.insert(number);
             }
@@ -356,7 +356,7 @@ mod tests {
             for number in &given {
                 let slots = all.iter_mut().find(|slots| slots.get(*number).is_some());
                 let slots = slots.unwrap();
-                let grain = slots.get(*number).unwrap().grain.clone();
+                let grain = directory.grain_of(*number).unwrap();
                 assert_eq!(directory.number(&grain), Some(*number));
                 slots.cell(*number).unwrap().retire();
                 let cell = directory.find(&grain).unwrap();

@@ -56,9 +56,10 @@ impl Shard {
             if let Some(number) = self.slots.at(at)
                 && let Some(slot) = self.slots.get(number)
                 && slot.asleep().is_some()
+                && let Some(grain) = self.grain(number)
             {
                 slots.push(number);
-                grains.push(slot.grain.clone());
+                grains.push(grain);
             }
             at += 1;
         }
