@@ -38,6 +38,10 @@ type Ids = [Option<GrainId>; CHUNK];
 pub(crate) const CHUNK: usize = 64;
 
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "a run of ids that grows by moving leaves holes behind"
+)]
 struct Stripe {
     rows: HashTable<u32>,
     ids: Vec<Box<Ids>>,

@@ -141,7 +141,7 @@ impl Follower {
             .map(|period| Sampler::spawn(period, metrics.clone(), shared.clone()));
         let mut driver = Driver::new(log, store.clone(), settings, shared.clone(), inbox);
         if let Some(grain) = first {
-            driver.follow(grain);
+            driver.follow(&grain);
         }
         let task = Mutex::new(Some(tokio::spawn(driver.run())));
         Self {

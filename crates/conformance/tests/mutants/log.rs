@@ -59,7 +59,7 @@ static NAMES: AtomicU64 = AtomicU64::new(1);
 
 fn name() -> LogId {
     let drawn = NAMES.fetch_add(1, Ordering::SeqCst);
-    LogId::new(drawn.to_be_bytes().to_vec())
+    LogId::new(drawn.to_be_bytes())
 }
 
 /// Opens the log with a fault, or without.

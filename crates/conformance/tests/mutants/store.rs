@@ -81,7 +81,7 @@ impl Plain {
     fn mark(state: &State, grain: &GrainId) -> Mark {
         state.rows.get(grain).map_or_else(
             || Mark::absent(Generation::new(state.absent)),
-            |row| row.mark(),
+            gleaner_core::Replica::mark,
         )
     }
 

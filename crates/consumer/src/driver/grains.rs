@@ -65,7 +65,7 @@ impl Shard {
             } else if let Some(met) = strangers.meet(head)
                 && !self.excluded.contains(&grain)
             {
-                self.register(grain, met, 0);
+                self.register(&grain, met, 0);
             }
         }
         self.held.push(told);
@@ -130,10 +130,10 @@ impl Shard {
 
     /// Begins an actor for a grain that is not followed. Registered before anything is asked, so that
     /// no name can come too early for it (C3).
-    pub(super) fn register(&mut self, grain: GrainId, met: Met, policy: PolicyNumber) {
+    pub(super) fn register(&mut self, grain: &GrainId, met: Met, policy: PolicyNumber) {
         let Met { feed, listed } = met;
         let shared = &self.tools.shared;
-        if let Some(number) = shared.directory.number(&grain) {
+        if let Some(number) = shared.directory.number(grain) {
             // On its way out: followed again once it is gone.
             if let Some((slot, _)) = self.slots.get_mut(number)
                 && let Some(asked) = slot.awake().and_then(|awake| awake.asked.as_mut())
@@ -146,7 +146,7 @@ impl Shard {
         if self.closing {
             return;
         }
-        let Some((number, cell)) = shared.directory.register(&grain, feed) else {
+        let Some((number, cell)) = shared.directory.register(grain, feed) else {
             tracing::error!("2^32 grains are followed; no more can be");
             return;
         };
@@ -159,7 +159,7 @@ impl Shard {
         let rules = self.policies.get(usize::from(policy));
         let rules = rules.unwrap_or(&self.tools.policy).clone();
         let actor = GrainActor::new(rules, jitter, feed.is_some() && policy == 0);
-        let actor = match self.doubtful.remove(&grain) {
+        let actor = match self.doubtful.remove(grain) {
             Some(former) => actor.after(&former),
             None => actor,
         };
@@ -170,7 +170,7 @@ impl Shard {
             cell.stir(self.now());
         }
         self.slots.insert(number, &cell, Slot::new(awake));
-        self.tools.shared.touch(&grain);
+        self.tools.shared.touch(grain);
         self.tell(number, &Event::Start);
     }
 
@@ -423,7 +423,7 @@ impl Shard {
             let _ = asker.send(());
         }
         if let Some(Refollow { feed, policy }) = asked.refollow {
-            self.register(grain, Met { feed, listed: None }, policy);
+            self.register(&grain, Met { feed, listed: None }, policy);
         }
     }
 

@@ -150,8 +150,8 @@ impl Driver {
     }
 
     /// Follows a grain before anything else runs.
-    pub(crate) fn follow(&mut self, grain: GrainId) {
-        let feed = self.lead.feed_for(&grain);
+    pub(crate) fn follow(&mut self, grain: &GrainId) {
+        let feed = self.lead.feed_for(grain);
         if let Some(shard) = self.shards.first_mut() {
             shard.register(grain, message::Met { feed, listed: None }, 0);
         }

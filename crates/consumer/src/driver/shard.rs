@@ -223,7 +223,7 @@ impl Shard {
             } => {
                 self.excluded.remove(&grain);
                 let policy = self.policy_of(interval);
-                self.register(grain, Met { feed, listed: None }, policy);
+                self.register(&grain, Met { feed, listed: None }, policy);
                 let _ = reply.send(());
             }
             Message::Unfollow { grain, reply } => self.unfollow(grain, reply),

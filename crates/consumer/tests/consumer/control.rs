@@ -8,7 +8,7 @@ use crate::rig::*;
 async fn text_in(rig: &Rig, id: &gleaner_core::GrainId) -> String {
     use gleaner_core::ReplicaStore;
     let replica = rig.store.get(id).await.unwrap().unwrap();
-    String::from_utf8(replica.state().clone().unwrap().to_vec()).unwrap()
+    String::from_utf8(replica.state().unwrap().to_vec()).unwrap()
 }
 
 const fn at(sequence: u64) -> Cursor {

@@ -68,7 +68,7 @@ async fn a_handle_outlives_removal_and_sees_what_is_applied_after() {
     assert_eq!(store.prune(&[grain("a"), grain("b")]).await.unwrap(), 1);
     assert!(handle.load().is_none());
     // What a reader holds stays whole (S4).
-    assert_eq!(held.state().as_deref(), Some(&b"a@1"[..]));
+    assert_eq!(held.state(), Some(&b"a@1"[..]));
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ impl Fold for Slow {
             self.entered.lock().send(()).unwrap();
             self.leave.lock().recv().unwrap();
         }
-        Ok([state.as_ref(), delta.payload()].concat().into())
+        Ok([state, delta.payload()].concat().into())
     }
 }
 
@@ -262,7 +262,7 @@ fn a_slow_fold_delays_neither_readers_nor_neighbours() {
     leave.send(()).unwrap();
     assert_eq!(thread.join().unwrap().applied, 1);
     let seen = store.peek(&grain("a")).unwrap();
-    assert_eq!(seen.state().as_deref(), Some(&b"a@1slow"[..]));
+    assert_eq!(seen.state(), Some(&b"a@1slow"[..]));
 }
 
 /// Appliers, removers, handles and readers at once: no torn replica, no removed one brought back, and
@@ -308,7 +308,7 @@ fn appliers_removers_and_handles_at_once() {
                 let fresh = store.handle(&grain("a")).unwrap();
                 for replica in [fresh.load(), held.load()].into_iter().flatten() {
                     let wanted = format!("a@{}", replica.cursor().sequence);
-                    assert_eq!(replica.state().as_deref(), Some(wanted.as_bytes()));
+                    assert_eq!(replica.state(), Some(wanted.as_bytes()));
                 }
             }
         });

@@ -18,7 +18,7 @@ struct Append;
 
 impl Fold for Append {
     fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
-        Ok([&state[..], &delta.payload()[..]].concat().into())
+        Ok([state, &delta.payload()[..]].concat().into())
     }
 }
 
@@ -60,7 +60,7 @@ impl Follower {
             .map(|(number, replica)| {
                 let at = replica
                     .as_ref()
-                    .map_or(Cursor::ZERO, |replica| replica.cursor());
+                    .map_or(Cursor::ZERO, gleaner_core::Replica::cursor);
                 (grain(number), at)
             })
             .collect();

@@ -48,7 +48,7 @@ async fn a_reopened_store_goes_on_where_it_was_and_is_resident_once_asked() {
     );
     let replica = store.peek(&grain("a")).unwrap();
     assert_eq!(replica.cursor(), Cursor::new(1, 3));
-    assert_eq!(replica.state().as_deref(), Some(&b"three"[..]));
+    assert_eq!(replica.state(), Some(&b"three"[..]));
     let got = store.get(&grain("a")).await.unwrap().unwrap();
     assert!(replica.is_same(&got), "reading copies nothing");
 }
@@ -89,7 +89,7 @@ async fn a_store_without_residents_reads_the_file() {
     assert!(!store.is_resident());
     assert!(store.peek(&grain("a")).is_none() && store.handle(&grain("a")).is_none());
     let got = store.get(&grain("a")).await.unwrap().unwrap();
-    assert_eq!(got.state().as_deref(), Some(&b"one"[..]));
+    assert_eq!(got.state(), Some(&b"one"[..]));
 }
 
 #[tokio::test]
