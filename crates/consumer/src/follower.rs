@@ -178,9 +178,8 @@ impl Follower {
     }
 
     /// As [`Self::follow`], polling the grain by itself every `interval`, at least 1 ms, besides what a
-    /// feed says of it: for few grains that must be fresher, or may be older, than the rest. A grain that
-    /// is followed keeps the interval it has. A follower tells 65,535 intervals apart; further ones are
-    /// its own.
+    /// feed says of it: for the few grains that must be fresher than the rest. A grain that is followed
+    /// keeps the interval it has. A follower tells 65,535 intervals apart; further ones are its own.
     ///
     /// # Errors
     /// `Ended`.
@@ -202,9 +201,10 @@ impl Follower {
         Ok(self.control(grain))
     }
 
-    /// Follows every grain in the filter: those that the log names now, and each new one when the feed
-    /// names it. Returns when all pages of heads have been listed; their replicas may still be on the
-    /// way ([`Self::ready`], [`Self::caught_up`]).
+    /// Follows every grain in the filter (a type, a key prefix, slices, a share of the population): those
+    /// that the log names now, and each new one when the feed names it. Returns when all pages of heads
+    /// have been listed; their replicas may still be on the way ([`Self::bootstrap`] says how far,
+    /// [`Self::ready`] and [`Self::caught_up`] wait).
     ///
     /// # Errors
     /// `Ended`. A log that cannot be reached is waited for.

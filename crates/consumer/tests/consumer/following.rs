@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gleaner_consumer::{FollowError, Health};
+use gleaner_consumer::{FollowError, Follower, Health};
 use gleaner_core::{Cursor, Filter, GrainId};
 
 use crate::rig::*;
@@ -16,6 +16,57 @@ async fn to_follow_twice_is_to_follow_once() {
     follower.follow(id.clone()).await.unwrap();
     follower.follow_all(Filter::all()).await.unwrap();
     assert_eq!(follower.progress().followed, 1);
+}
+
+/// Followers that take shares of one number share a population: each grain has one of them.
+#[tokio::test(start_paused = true)]
+async fn shares_deal_a_population_out_to_several_followers() {
+    let rig = Rig::new();
+    let late = grain("late");
+    for n in 0..100 {
+        rig.full(&grain(&n.to_string()), 1, "one").await;
+    }
+    let mut followers = Vec::new();
+    for index in 0..3 {
+        let follower = rig.follower();
+        let share = Filter::grain_type("t").share(index, 3).unwrap();
+        follower.follow_all(share).await.unwrap();
+        followers.push(follower);
+    }
+    rig.full(&late, 1, "one").await;
+    for follower in &followers {
+        follower.caught_up().await.unwrap();
+    }
+    let followed: Vec<_> = followers.iter().map(|it| it.progress().followed).collect();
+    assert_eq!(followed.iter().sum::<usize>(), 101, "{followed:?}");
+    assert!(followed.iter().all(|part| *part > 10), "{followed:?}");
+    let has = |follower: &Follower| follower.control(late.clone()).health().is_some();
+    assert_eq!(followers.iter().filter(|follower| has(follower)).count(), 1);
+}
+
+/// A listing goes on only while the shards have room for more to load: a million heads do not wait in
+/// memory for a store that is slow.
+#[tokio::test(start_paused = true)]
+async fn a_listing_does_not_run_ahead_of_the_store() {
+    let rig = Rig::new();
+    for n in 0..200 {
+        rig.full(&grain(&format!("{n:03}")), 1, "one").await;
+    }
+    rig.log.page_of(10);
+    rig.store.load.hold();
+    let follower = rig.builder().grains_per_read(5).reads_in_flight(2).spawn();
+    let following = tokio::spawn({
+        let follower = follower.clone();
+        async move { follower.follow_all(Filter::all()).await }
+    });
+    pass(secs(5)).await;
+    let ahead = follower.progress().followed;
+    assert!((10..60).contains(&ahead), "{ahead} are followed");
+    assert!(!following.is_finished());
+    rig.store.load.release();
+    following.await.unwrap().unwrap();
+    follower.ready().await.unwrap();
+    assert_eq!(follower.progress().in_step, 200);
 }
 
 #[tokio::test(start_paused = true)]
