@@ -49,6 +49,13 @@ fn a_doubt_ends_while_nobody_follows() {
     assert!(violation.is_none(), "{violation:?}");
 }
 
+/// An operator gave an entry up, and then the log lost it.
+#[test]
+fn what_was_given_up_and_then_lost_is_not_waited_for() {
+    let violation = run(3_124_479, &Mask::All, false).violation;
+    assert!(violation.is_none(), "{violation:?}");
+}
+
 #[test]
 fn a_seed_gives_the_same_world_to_the_byte() {
     for seed in [3, 12, 40] {

@@ -3,6 +3,7 @@
 use gleaner_core::{Cursor, Expected, Head, StopReason};
 
 use super::GrainActor;
+use super::rare::Rare;
 use super::state::{State, Then, Why};
 use crate::{Action, Answer, Applied, Health, Moment, Place, Refusal, Reply, Step};
 
@@ -30,7 +31,9 @@ impl GrainActor {
         match self.judge(&answer) {
             Verdict::Stands(health) => self.settle(now, health, health == Health::Live),
             Verdict::Behind(head) => {
-                if self.rare().skipped && head.base <= self.rare().bad {
+                // What was given up is waited out. If the log has lost it, there is nothing to wait for.
+                let Rare { bad, skipped, .. } = *self.rare();
+                if skipped && head.base <= bad && bad <= head.cursor {
                     return self.settle(now, Health::Quarantined, false);
                 }
                 // The poll was the operation in flight; another does not begin if something was told.

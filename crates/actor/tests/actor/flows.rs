@@ -278,6 +278,27 @@ fn polls_do_not_put_off_the_look_for_what_may_still_land() {
     }
 }
 
+/// Delta rule, L11: the operator gives up an entry, and then the log loses it. What the log has below it
+/// is applied: nothing stands in its way any more.
+#[test]
+fn what_was_given_up_and_then_lost_is_not_waited_for() {
+    let bad = run(head(6, 6), 6);
+    let script = [
+        Event::CaughtUp(bad),
+        Event::Applied(stopped(3, 0, 6, StopReason::NoFold, bad)),
+        Event::Skip { expected: at(6) },
+        Event::CaughtUp(bad),
+    ];
+    let (mut actor, last) = after(false, &then(polling(3), script));
+    assert!(matches!(last.unwrap().action, Action::Wait { .. }));
+    assert_eq!(actor.health(), Health::Quarantined);
+    let _ = actor.on(NOW.plus(Duration::from_secs(3600)), &Event::Timer);
+    let step = actor.on(NOW, &Event::CaughtUp(run(head(5, 5), 5)));
+    assert!(matches!(step.action, Action::Apply { .. }), "{step:?}");
+    let step = actor.on(NOW, &Event::Applied(applied(5, 1, run(head(5, 5), 5))));
+    assert!(step.confirms && actor.is_in_step());
+}
+
 /// C2, S8: a rebase that was not answered may set the replica back at any moment: nothing confirms it
 /// until its generation was raised or nothing can land any more.
 #[test]
