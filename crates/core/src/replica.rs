@@ -192,7 +192,7 @@ pub fn advance(current: Option<&Replica>, under: Under<'_>, entries: &[Entry]) -
             schema: entry.schema(),
             written_at: entry.written_at(),
         };
-        Replica::new(stamp, state.as_ref().map(Held::bytes))
+        Replica::sharing(stamp, state.map(Held::into_bytes))
     });
     Advanced {
         replica,
@@ -219,6 +219,13 @@ impl Held<'_> {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Payload(bytes) => bytes,
+            Self::Folded(bytes) => bytes,
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Payload(bytes) => bytes.clone(),
             Self::Folded(bytes) => bytes,
         }
     }
