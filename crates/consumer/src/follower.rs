@@ -166,15 +166,7 @@ impl Follower {
     /// # Cancel safety
     /// The grain may be followed.
     pub async fn follow(&self, grain: GrainId) -> Result<GrainControl, FollowError> {
-        let for_driver = grain.clone();
-        let interval = Interval::default();
-        self.ask(|reply| Command::Follow {
-            grain: for_driver,
-            interval,
-            reply,
-        })
-        .await?;
-        Ok(self.control(grain))
+        self.follow_at(grain, Interval::default()).await
     }
 
     /// As [`Self::follow`], polling the grain by itself every `interval`, at least 1 ms, besides what a
@@ -191,10 +183,18 @@ impl Follower {
         grain: GrainId,
         interval: Duration,
     ) -> Result<GrainControl, FollowError> {
+        self.follow_at(grain, Interval(Some(interval))).await
+    }
+
+    async fn follow_at(
+        &self,
+        grain: GrainId,
+        interval: Interval,
+    ) -> Result<GrainControl, FollowError> {
         let for_driver = grain.clone();
         self.ask(|reply| Command::Follow {
             grain: for_driver,
-            interval: Interval(Some(interval)),
+            interval,
             reply,
         })
         .await?;

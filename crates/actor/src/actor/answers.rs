@@ -5,7 +5,7 @@ use gleaner_core::{Cursor, Expected, Head, StopReason};
 use super::GrainActor;
 use super::rare::Rare;
 use super::state::{State, Then, Why};
-use crate::{Action, Answer, Applied, Health, Moment, Place, Refusal, Reply, Step};
+use crate::{Action, Answer, Applied, Health, Moment, Place, Refusal, Reply, Rest, Step};
 
 /// What an answer says of a replica.
 enum Verdict {
@@ -206,10 +206,6 @@ impl GrainActor {
     }
 
     pub(super) fn equals(&self, head: &Head) -> bool {
-        #[cfg(gleaner_plant)]
-        if gleaner_core::plant::Plant::DigestsNotCompared.is_planted() {
-            return head.cursor == self.cursor;
-        }
-        head.cursor == self.cursor && head.digest == self.digest
+        Rest::new(self.cursor, self.digest).is_at(head)
     }
 }

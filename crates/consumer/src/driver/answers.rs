@@ -64,8 +64,10 @@ impl Shard {
         let (slot, _) = self.slots.get_mut(number)?;
         let known = slot.cursor();
         let first = !std::mem::replace(&mut slot.awake()?.loaded, true);
-        let moved = !first && known != found;
-        self.grain(number).filter(|_| moved)
+        if first || known == found {
+            return None;
+        }
+        self.grain(number)
     }
 
     pub(super) fn caught_up(
@@ -245,7 +247,7 @@ impl Shard {
             run: None,
             why,
         };
-        let grain = self.grain(run.slot).filter(|_| moved);
+        let grain = if moved { self.grain(run.slot) } else { None };
         self.tell_with(run.slot, &event(applied), cargo);
         if let Some(grain) = grain {
             self.tools.shared.moved(&grain, place.cursor);

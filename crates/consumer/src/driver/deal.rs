@@ -9,17 +9,23 @@ use super::ops::{FeedDone, LeadDone, Telling};
 use crate::clock::Reading;
 
 impl Lead {
-    /// Tells every shard; what comes when each has heard it.
-    pub(super) fn tell_all(
+    /// Asks every shard; what comes when each has answered.
+    pub(super) fn ask_all<T>(
         &self,
-        message: impl Fn(oneshot::Sender<()>) -> Message,
-    ) -> Vec<oneshot::Receiver<()>> {
-        let tell = |shard| {
-            let (told, heard) = oneshot::channel();
-            self.send(shard, message(told));
-            heard
-        };
-        (0..self.shards.len()).map(tell).collect()
+        message: impl Fn(oneshot::Sender<T>) -> Message,
+    ) -> Vec<oneshot::Receiver<T>> {
+        let ask = |shard| self.ask(shard, &message);
+        (0..self.shards.len()).map(ask).collect()
+    }
+
+    fn ask<T>(
+        &self,
+        shard: usize,
+        message: impl FnOnce(oneshot::Sender<T>) -> Message,
+    ) -> oneshot::Receiver<T> {
+        let (reply, answer) = oneshot::channel();
+        self.send(shard, message(reply));
+        answer
     }
 
     /// Deals names out to the shards that own the grains; what comes when each has told its actors.
@@ -38,14 +44,11 @@ impl Lead {
         dealt
             .filter(|(_, heads)| !heads.is_empty())
             .map(|(shard, heads)| {
-                let (told, heard) = oneshot::channel();
-                let names = Message::Names {
+                self.ask(shard, |told| Message::Names {
                     heads,
                     strangers,
                     told,
-                };
-                self.send(shard, names);
-                heard
+                })
             })
             .collect()
     }
@@ -67,7 +70,7 @@ impl Lead {
             return;
         }
         self.ops.push(Box::pin(async move {
-            if !all(heard).await {
+            if all(heard).await.is_none() {
                 return LeadDone::ShardGone;
             }
             LeadDone::Feed {
@@ -80,12 +83,11 @@ impl Lead {
     }
 }
 
-/// Whether all have heard; not if one that was to is gone.
-pub(super) async fn all(heard: Vec<oneshot::Receiver<()>>) -> bool {
-    for one in heard {
-        if one.await.is_err() {
-            return false;
-        }
+/// What all have answered; none if one that was asked is gone.
+pub(super) async fn all<T>(answers: Vec<oneshot::Receiver<T>>) -> Option<Vec<T>> {
+    let mut all = Vec::with_capacity(answers.len());
+    for answer in answers {
+        all.push(answer.await.ok()?);
     }
-    true
+    Some(all)
 }

@@ -64,11 +64,8 @@ impl Lead {
             .iter()
             .position(|feed| feed.filter.includes(grain));
         let index = known.or_else(|| {
-            let next = FeedNumber::try_from(self.feeds.len()).ok()?;
             // Beyond what can be numbered a feed would speak for nobody.
-            if !self.tools.shared.feeds.open(next) {
-                return None;
-            }
+            self.next_number()?;
             let feed = self.new_feed(Filter::grain_type(grain.grain_type()), false);
             self.feed_event(feed, FeedEvent::Start);
             Some(feed)
@@ -111,12 +108,16 @@ impl Lead {
         Jitter::new(self.tools.settings.jitter_seed() ^ 0x5eed_feed)
     }
 
+    /// The number of the next feed; none if there can be no more.
+    fn next_number(&self) -> Option<FeedNumber> {
+        let next = FeedNumber::try_from(self.feeds.len()).ok()?;
+        self.tools.shared.feeds.open(next).then_some(next)
+    }
+
     fn new_feed(&mut self, filter: Filter, discover: bool) -> usize {
         let policy = self.tools.policy.clone();
         let reader = FeedReader::new(policy, self.feed_jitter(), self.has_feed());
-        let number = FeedNumber::try_from(self.feeds.len()).ok();
-        let number =
-            number.filter(|number| self.has_feed() && self.tools.shared.feeds.open(*number));
+        let number = self.has_feed().then(|| self.next_number()).flatten();
         self.feeds.push(Feed {
             filter,
             discover,
@@ -142,10 +143,10 @@ impl Lead {
         for feed in &self.feeds {
             feed.wake.notify_one();
         }
-        let told = self.tell_all(|told| Message::PollNow { told });
+        let told = self.ask_all(|told| Message::PollNow { told });
         if let Some(reply) = reply {
             self.ops.push(Box::pin(async move {
-                if !all(told).await {
+                if all(told).await.is_none() {
                     return LeadDone::ShardGone;
                 }
                 let _ = reply.send(());
@@ -323,7 +324,7 @@ impl Lead {
         let number =
             number.filter(|_| !gleaner_core::plant::Plant::NothingListedAfterExpiry.is_planted());
         let heard = number.map_or_else(Vec::new, |feed| {
-            self.tell_all(|told| Message::Doubt { feed, told })
+            self.ask_all(|told| Message::Doubt { feed, told })
         });
         self.once_told(index, t0, heard, Telling::Started);
     }

@@ -150,12 +150,8 @@ impl Shard {
             tracing::error!("2^32 grains are followed; no more can be");
             return;
         };
-        let jitter = Jitter::new(
-            self.tools
-                .settings
-                .jitter_seed()
-                .wrapping_add(number.wrapping_mul(0x85eb_ca6b)),
-        );
+        let seed = self.tools.settings.jitter_seed();
+        let jitter = Jitter::new(mix(seed, number, gleaner_actor::Moment::START));
         let rules = self.policies.get(usize::from(policy));
         let rules = rules.unwrap_or(&self.tools.policy).clone();
         let actor = GrainActor::new(rules, jitter, feed.is_some() && policy == 0);
@@ -437,7 +433,7 @@ pub(super) fn bytes(entries: &[Entry]) -> usize {
     entries.iter().map(|entry| entry.payload().len()).sum()
 }
 
-/// The seed of a woken actor's jitter: another at each waking, the same in a run that is repeated.
+/// The seed of an actor's jitter: another at each waking, the same in a run that is repeated.
 fn mix(seed: u32, number: u32, now: gleaner_actor::Moment) -> u32 {
     let nanos = now.as_nanos() / 1_000;
     let moment = u32::try_from(nanos & u64::from(u32::MAX)).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The store is given to another log.
 
 use gleaner_core::{Error, LogId};
-use tokio::sync::oneshot;
 
+use super::deal::all;
 use super::message::Message;
 use super::ops::{self, LeadDone, RebindReply};
 use super::{Lead, lines};
@@ -27,21 +27,12 @@ impl Lead {
         lines::rebound(&log);
         self.tools.shared.is_foreign(&log);
         self.tools.shared.rebound(log);
-        let answers: Vec<_> = (0..self.shards.len())
-            .map(|shard| {
-                let (reply, answer) = oneshot::channel();
-                self.send(shard, Message::Rebound { reply });
-                answer
-            })
-            .collect();
+        let answers = self.ask_all(|reply| Message::Rebound { reply });
         self.ops.push(Box::pin(async move {
-            let mut replies = Vec::new();
-            for answer in answers {
-                let Ok(part) = answer.await else {
-                    return LeadDone::ShardGone;
-                };
-                replies.extend(part);
-            }
+            let Some(parts) = all(answers).await else {
+                return LeadDone::ShardGone;
+            };
+            let replies = parts.into_iter().flatten().collect();
             let _ = reply.send(Ok(replies));
             LeadDone::Nothing
         }));

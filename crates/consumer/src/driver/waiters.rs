@@ -4,6 +4,7 @@ use gleaner_actor::{Health, Moment};
 use tokio::sync::oneshot;
 
 use super::Lead;
+use super::deal::all;
 use super::message::Message;
 use super::ops::LeadDone;
 use super::shard::Shard;
@@ -85,29 +86,14 @@ impl Lead {
 
     /// All that was there is followed: each shard says when its own have caught up.
     fn hand_on(&mut self, since: Moment, reply: CaughtUpReply) {
-        let answers: Vec<_> = self
-            .shards
-            .iter()
-            .map(|shard| {
-                let (reply, answer) = oneshot::channel();
-                let _ = shard.send(Message::CaughtUp { since, reply });
-                answer
-            })
-            .collect();
+        let answers = self.ask_all(|reply| Message::CaughtUp { since, reply });
         self.waiters.handed += 1;
         self.ops.push(Box::pin(async move {
-            let mut found = CaughtUp::default();
-            for answer in answers {
-                let Ok(part) = answer.await else {
-                    return LeadDone::CaughtUp { reply, found: None };
-                };
-                found.in_step += part.in_step;
-                found.held += part.held;
-            }
-            LeadDone::CaughtUp {
-                reply,
-                found: Some(found),
-            }
+            let found = all(answers).await.map(|parts| CaughtUp {
+                in_step: parts.iter().map(|part| part.in_step).sum(),
+                held: parts.iter().map(|part| part.held).sum(),
+            });
+            LeadDone::CaughtUp { reply, found }
         }));
     }
 }
