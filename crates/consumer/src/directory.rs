@@ -7,7 +7,7 @@ use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 use gleaner_core::GrainId;
 use hashbrown::HashTable;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use crate::cell::{FeedNumber, GrainCell};
 
@@ -118,18 +118,13 @@ impl Directory {
 
     /// A grain's number.
     pub(crate) fn number(&self, grain: &GrainId) -> Option<u32> {
-        let hash = self.hasher.hash_one(grain);
-        let at = self.stripe(hash);
-        let stripe = self.stripes.get(at)?.read();
-        let row = stripe.find(hash, grain)?;
+        let (at, _, row) = self.look_up(grain)?;
         self.numbered(row, at)
     }
 
     /// A grain's cell, to be kept.
     pub(crate) fn find(&self, grain: &GrainId) -> Option<CellRef> {
-        let hash = self.hasher.hash_one(grain);
-        let stripe = self.stripes.get(self.stripe(hash))?.read();
-        let row = stripe.find(hash, grain)?;
+        let (_, stripe, row) = self.look_up(grain)?;
         let (chunk, at) = stripe.place(row)?;
         let tenant = chunk.get(at)?.tenant();
         Some(CellRef {
@@ -141,11 +136,18 @@ impl Directory {
 
     /// Looks at a grain's cell, under the stripe's lock: spares the count that keeping the cell costs.
     pub(crate) fn with<T>(&self, grain: &GrainId, look: impl FnOnce(&GrainCell) -> T) -> Option<T> {
-        let hash = self.hasher.hash_one(grain);
-        let stripe = self.stripes.get(self.stripe(hash))?.read();
-        let row = stripe.find(hash, grain)?;
+        let (_, stripe, row) = self.look_up(grain)?;
         let (chunk, at) = stripe.place(row)?;
         chunk.get(at).map(look)
+    }
+
+    /// A grain's stripe, that stripe locked for reading, and the grain's row in it.
+    fn look_up(&self, grain: &GrainId) -> Option<(usize, RwLockReadGuard<'_, Stripe>, u32)> {
+        let hash = self.hasher.hash_one(grain);
+        let at = self.stripe(hash);
+        let stripe = self.stripes.get(at)?.read();
+        let row = stripe.find(hash, grain)?;
+        Some((at, stripe, row))
     }
 
     /// The grain that has a number.

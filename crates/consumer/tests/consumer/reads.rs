@@ -241,14 +241,20 @@ async fn a_payload_that_cannot_be_decoded_is_an_error_of_that_read() {
     assert_eq!(health(&follower, &bad), Health::Live);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_store_elsewhere_is_read_by_get_when() {
+/// With a store whose replicas are not in memory.
+fn elsewhere() -> Rig {
     let mut rig = Rig::new();
     let mut store = RigStore::new(std::sync::Arc::new(
         gleaner_memory::MemoryReplicaStore::new(),
     ));
     store.resident = false;
     rig.store = std::sync::Arc::new(store);
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_elsewhere_is_read_by_get_when() {
+    let rig = elsewhere();
     let id = grain("a");
     rig.full(&id, 1, "one").await;
     let follower = rig.following(&id).await;
@@ -261,12 +267,7 @@ async fn a_store_elsewhere_is_read_by_get_when() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_does_not_lengthen_a_wait() {
-    let mut rig = Rig::new();
-    let mut store = RigStore::new(std::sync::Arc::new(
-        gleaner_memory::MemoryReplicaStore::new(),
-    ));
-    store.resident = false;
-    rig.store = std::sync::Arc::new(store);
+    let rig = elsewhere();
     let id = grain("a");
     rig.full(&id, 1, "one").await;
     let follower = rig.following(&id).await;
