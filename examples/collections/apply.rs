@@ -96,7 +96,9 @@ impl Session<'_> {
             grain: &run.grain,
             log,
             generation: mark.generation,
-            at: row.as_ref().map(|_| (mark.cursor, mark.digest, mark.present)),
+            at: row
+                .as_ref()
+                .map(|_| (mark.cursor, mark.digest, mark.present)),
             row,
         };
         let (applied, stop) = self.advance(&mut moving, &run.entries)?;

@@ -90,10 +90,7 @@ fn vector(words: &[&str]) -> Result<Vec<f32>, String> {
 
 /// Numbers, then attributes.
 fn point(words: &[&str]) -> Result<Point, String> {
-    let numbers = words
-        .iter()
-        .take_while(|word| !word.contains('='))
-        .count();
+    let numbers = words.iter().take_while(|word| !word.contains('=')).count();
     let (numbers, rest) = words.split_at(numbers);
     let mut attributes = BTreeMap::new();
     for word in rest {

@@ -10,7 +10,7 @@ use crate::Result;
 use crate::command::{Command, made_up};
 use crate::database::Database;
 use crate::engine::Found;
-use crate::following::Following;
+use crate::following::{Following, Standing};
 use crate::nearest::Hit;
 
 /// What commands are given to.
@@ -83,15 +83,16 @@ impl Node {
                 Ok(vec![format!("ok at {cursor}")])
             }
             Command::Search(query) => {
-                // Before the search: what is found is at least as new.
-                let said = self.standing();
-                let found = match self {
-                    Self::Leader(database) => database.search(&query)?,
-                    Self::Follower(following) => following.search(query).await?,
+                let (found, standing) = match self {
+                    Self::Leader(database) => (database.search(&query)?, owner()),
+                    Self::Follower(following) => {
+                        let (found, standing) = following.search(query).await?;
+                        (found, said(standing))
+                    }
                 };
                 let mut lines: Vec<String> = found.what.iter().map(hit).collect();
                 let (hits, cursor) = (found.what.len(), found.cursor);
-                lines.push(format!("ok {hits} hits at {cursor} {said}"));
+                lines.push(format!("ok {hits} hits at {cursor} {standing}"));
                 Ok(lines)
             }
             Command::Count { collection } => {
@@ -101,7 +102,13 @@ impl Node {
                 };
                 Ok(vec![format!("ok {what} points at {cursor}")])
             }
-            Command::Age => Ok(vec![format!("ok {}", self.standing())]),
+            Command::Age => {
+                let standing = match self {
+                    Self::Leader(_) => owner(),
+                    Self::Follower(following) => said(following.standing()),
+                };
+                Ok(vec![format!("ok {standing}")])
+            }
             Command::Reached(cursor) => match self {
                 Self::Leader(_) => Err("this is the leader: what it acknowledged is here".into()),
                 Self::Follower(following) => {
@@ -109,21 +116,6 @@ impl Node {
                     Ok(vec![format!("ok at {cursor}")])
                 }
             },
-        }
-    }
-
-    /// How old what it serves is, in words.
-    fn standing(&self) -> String {
-        match self {
-            Self::Leader(_) => "age=0ms health=owner".to_owned(),
-            Self::Follower(following) => {
-                let standing = following.standing();
-                let age = standing.age.map_or_else(
-                    || "unknown".to_owned(),
-                    |age| format!("{}ms", age.as_millis()),
-                );
-                format!("age={age} health={}", standing.health.name())
-            }
         }
     }
 
@@ -135,6 +127,20 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// How a follower stands, in words.
+fn said(standing: Standing) -> String {
+    let age = standing.age.map_or_else(
+        || "unknown".to_owned(),
+        |age| format!("{}ms", age.as_millis()),
+    );
+    format!("age={age} health={}", standing.health.name())
+}
+
+/// How the owner stands.
+fn owner() -> String {
+    "age=0ms health=owner".to_owned()
 }
 
 fn hit(hit: &Hit) -> String {

@@ -8,10 +8,10 @@ use gleaner::{
 };
 use parking_lot::Mutex;
 
+use crate::engine::Found;
 use crate::nearest::{Hit, Query};
 use crate::operation::{Operation, Refused, WriteError};
 use crate::payload::{Bincoded, Payloads, SCHEMA};
-use crate::engine::Found;
 use crate::state::Collections;
 
 /// The most bytes of operations in one Delta: a follower applies a Delta in one transaction, and is

@@ -39,9 +39,17 @@ pub(crate) async fn run() -> Result<()> {
     follower.ask(&format!("reached {cursor}")).await?;
     println!("100 upserts and 51 deletes, one by one, are here");
     same(&mut leader, &mut follower, "count planes").await?;
-    let found = same(&mut leader, &mut follower, "search planes 0.1 0.2 0.3 5 cosine").await?;
+    let found = same(
+        &mut leader,
+        &mut follower,
+        "search planes 0.1 0.2 0.3 5 cosine",
+    )
+    .await?;
     require(found.len() == 5, "five points are found")?;
-    println!("the follower says of itself: {}", follower.ask("age").await?.last);
+    println!(
+        "the follower says of itself: {}",
+        follower.ask("age").await?.last
+    );
 
     let refused = follower.tell("upsert planes mine 1 2 3").await?;
     require(
@@ -170,7 +178,9 @@ impl Process {
 
     /// Gives a command; the answer, whatever it is.
     async fn tell(&mut self, command: &str) -> Result<Said> {
-        self.input.write_all(format!("{command}\n").as_bytes()).await?;
+        self.input
+            .write_all(format!("{command}\n").as_bytes())
+            .await?;
         let mut hits = Vec::new();
         loop {
             let line = self.line().await?;
@@ -185,7 +195,10 @@ impl Process {
     /// Gives a command that must not be refused.
     async fn ask(&mut self, command: &str) -> Result<Said> {
         let said = self.tell(command).await?;
-        require(said.last.starts_with("ok"), &format!("{command:?}: {}", said.last))?;
+        require(
+            said.last.starts_with("ok"),
+            &format!("{command:?}: {}", said.last),
+        )?;
         Ok(said)
     }
 

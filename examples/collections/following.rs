@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gleaner::{Cursor, FollowError, Follower, GrainId, Health, ReplicaStore, ReplicationLog};
+use tokio::time::Instant;
 
 use crate::engine::{Engine, Found, SearchError};
 use crate::nearest::{Hit, Query};
@@ -51,10 +52,18 @@ impl Following {
         })
     }
 
-    /// The points nearest to a query's vector, nearest first; served from the engine, whatever has
-    /// become of the leader.
-    pub(crate) async fn search(&self, query: Query) -> Result<Found<Vec<Hit>>, SearchError> {
-        self.engine.search(&self.grain, query).await
+    /// The points nearest to a query's vector, nearest first, and how old that is; served from the
+    /// engine, whatever has become of the leader.
+    pub(crate) async fn search(
+        &self,
+        query: Query,
+    ) -> Result<(Found<Vec<Hit>>, Standing), SearchError> {
+        let asked = Instant::now();
+        let Standing { age, health } = self.standing();
+        let found = self.engine.search(&self.grain, query).await?;
+        // What was held when the age was told is held still; the age has grown meanwhile.
+        let age = age.map(|age| age.saturating_add(asked.elapsed()));
+        Ok((found, Standing { age, health }))
     }
 
     /// How many points a collection has.
@@ -72,7 +81,7 @@ impl Following {
         })
     }
 
-    /// How it stands. What is searched afterwards is no older than this says.
+    /// How it stands at this moment.
     pub(crate) fn standing(&self) -> Standing {
         let worst = self.follower.worst(1).into_iter().next();
         let (age, health) = worst.map_or((None, Health::Bootstrapping), |(_, age, health)| {

@@ -98,15 +98,9 @@ impl<'a> Nearest<'a> {
 impl Metric {
     /// Summed up in one order and in `f64`, so that equal vectors have equal distances everywhere.
     fn between(self, a: &[f32], b: &[f32]) -> f64 {
-        let pairs = a
-            .iter()
-            .zip(b)
-            .map(|(a, b)| (f64::from(*a), f64::from(*b)));
+        let pairs = a.iter().zip(b).map(|(a, b)| (f64::from(*a), f64::from(*b)));
         match self {
-            Self::L2 => pairs
-                .map(|(a, b)| (a - b) * (a - b))
-                .sum::<f64>()
-                .sqrt(),
+            Self::L2 => pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt(),
             Self::Cosine => {
                 let (mut product, mut of_a, mut of_b) = (0.0, 0.0, 0.0);
                 for (a, b) in pairs {

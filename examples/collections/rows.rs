@@ -1,6 +1,6 @@
 //! Rows of databases: where each replica stands.
 
-use gleaner::{GrainId, Generation, LogId, Mark, Schema, Stamp, UnixMillis};
+use gleaner::{Generation, GrainId, LogId, Mark, Schema, Stamp, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::schema::{Fault, damaged, place, stored};
@@ -75,9 +75,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DatabaseRow> {
     Ok(DatabaseRow {
         id: row.get(0)?,
         stamp,
-        size: size.map(usize::try_from).transpose().map_err(|_| {
-            rusqlite::Error::IntegralValueOutOfRange(8, size.unwrap_or_default())
-        })?,
+        size: size
+            .map(usize::try_from)
+            .transpose()
+            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(8, size.unwrap_or_default()))?,
     })
 }
 

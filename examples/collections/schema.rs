@@ -165,10 +165,7 @@ pub(crate) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
 }
 
 /// A cursor and what stands behind it, from four columns.
-pub(crate) fn place(
-    row: &Row<'_>,
-    at: usize,
-) -> rusqlite::Result<(Cursor, Digest, Generation)> {
+pub(crate) fn place(row: &Row<'_>, at: usize) -> rusqlite::Result<(Cursor, Digest, Generation)> {
     Ok((
         Cursor::new(number(row, at)?, number(row, at + 1)?),
         Digest::new(number(row, at + 2)?),

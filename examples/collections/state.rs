@@ -9,9 +9,7 @@ use std::collections::btree_map::Entry;
 use serde::{Deserialize, Serialize};
 
 use crate::nearest::{Hit, Nearest, Query};
-use crate::operation::{
-    Operation, Point, Refused, check_dimensions, check_fits, check_name,
-};
+use crate::operation::{Operation, Point, Refused, check_dimensions, check_fits, check_name};
 
 /// A database's collections by name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
