@@ -59,7 +59,7 @@ impl From<Fault> for Halt {
 impl From<NotDone> for Halt {
     fn from(not: NotDone) -> Self {
         match not {
-            NotDone::Refused(why) => Self::Stop(StopReason::Fold(FoldError::new(why.to_string()))),
+            NotDone::Refused(why) => Self::Stop(StopReason::Fold(why.into())),
             NotDone::Failed(fault) => Self::Fault(fault),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gleaner::PublishError;
+use gleaner::{CodecError, FoldError, PublishError};
 use serde::{Deserialize, Serialize};
 
 /// The longest name of a collection and id of a point, in bytes.
@@ -73,7 +73,14 @@ pub(crate) enum WriteError {
     Publish(#[from] PublishError),
     /// The operations cannot be written down.
     #[error(transparent)]
-    Codec(#[from] gleaner::CodecError),
+    Codec(#[from] CodecError),
+}
+
+/// In a follower's log such an operation is a Delta that does not fold.
+impl From<Refused> for FoldError {
+    fn from(why: Refused) -> Self {
+        Self::new(why.to_string())
+    }
 }
 
 impl Operation {

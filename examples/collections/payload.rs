@@ -54,7 +54,7 @@ impl Bincoded {
             .decode(payload, SCHEMA)
             .map_err(|error| FoldError::new(format!("not a list of operations: {error}")))?;
         for operation in &operations {
-            operation.check().map_err(refused)?;
+            operation.check()?;
         }
         Ok(operations)
     }
@@ -69,7 +69,7 @@ impl Payloads for Bincoded {
         let whole: Collections = Layout::default()
             .decode(payload, SCHEMA)
             .map_err(|error| FoldError::new(format!("not a database: {error}")))?;
-        whole.check().map_err(refused)?;
+        whole.check()?;
         // Names in another order, or twice, would be read as something that is written otherwise.
         if self.write(&whole).is_ok_and(|written| written == payload) {
             Ok(whole)
@@ -110,7 +110,7 @@ impl Fold for Bincoded {
     fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
         let mut whole = self.whole(state)?;
         for operation in Self::read_delta(delta.payload())? {
-            whole.apply(operation).map_err(refused)?;
+            whole.apply(operation)?;
         }
         self.write(&whole)
             .map_err(|error| FoldError::new(error.to_string()))
@@ -119,8 +119,4 @@ impl Fold for Bincoded {
     fn newest_schema(&self) -> Schema {
         SCHEMA
     }
-}
-
-fn refused(why: crate::operation::Refused) -> FoldError {
-    FoldError::new(why.to_string())
 }

@@ -9,8 +9,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 /// The name that errors carry.
 pub(crate) const BACKEND: &str = "collections";
 
-/// `PRAGMA application_id`: "GlnC".
-const APPLICATION: i32 = 0x476c_6e43;
+/// `PRAGMA application_id`.
+const APPLICATION: i32 = 0x476c_6e43; // "GlnC"
 /// `PRAGMA user_version`.
 const VERSION: i32 = 1;
 /// How long another process that writes to the file is waited for.

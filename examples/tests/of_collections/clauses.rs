@@ -309,7 +309,8 @@ async fn s4_a_search_sees_one_moment() {
                 if sequence > 1 {
                     assert_eq!(found.what.len(), 10);
                     for hit in &found.what {
-                        assert_eq!(hit.distance.to_bits(), (sequence as f64).to_bits());
+                        let far = f64::from(u32::try_from(sequence).unwrap());
+                        assert_eq!(hit.distance.to_bits(), far.to_bits());
                     }
                 }
                 moments.insert(sequence);
