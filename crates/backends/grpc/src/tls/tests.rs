@@ -8,8 +8,10 @@ use std::io;
 use std::time::Duration;
 
 use authority::{Authority, When};
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError};
+use rustls::server::ServerSessionMemoryCache;
+use rustls::{AlertDescription, CertificateError, HandshakeKind};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -262,28 +264,40 @@ async fn a_client_with_a_certificate_may_meet_a_leader_that_wants_none() {
 }
 
 #[tokio::test]
-async fn no_session_is_resumed() {
+async fn neither_end_resumes_a_session_though_the_other_would() {
     let (place, authority) = (Place::new(), Authority::new("leaders"));
     place.issue("leader", &authority, When::Now);
     place.trust("leaders", &[&authority]);
-    let (server, client) = (
-        place.server().open().unwrap(),
-        place.client().open().unwrap(),
-    );
-    let connector = TlsConnector::from(client.config());
-    for _ in 0..3 {
-        let (near, far) = tokio::io::duplex(1 << 16);
-        let name = ServerName::try_from("leader.test").unwrap();
-        let (at_leader, at_client) = tokio::join!(
-            TlsAcceptor::from(server.config()).accept(far),
-            connector.connect(name, near)
-        );
-        let (mut at_leader, mut at_client) = (at_leader.unwrap(), at_client.unwrap());
-        // Tickets come with the first bytes.
-        at_leader.write_u8(1).await.unwrap();
-        at_client.read_u8().await.unwrap();
-        let kind = at_client.get_ref().1.handshake_kind();
-        assert_eq!(kind, Some(rustls::HandshakeKind::Full));
+    let leader = place.server().open().unwrap().config();
+    let client = place.client().open().unwrap().config();
+    let mut other_leader = (*leader).clone();
+    other_leader.session_storage = ServerSessionMemoryCache::new(8);
+    other_leader.send_tls13_tickets = 2;
+    let other_leader = Arc::new(other_leader);
+    let mut other_client = (*client).clone();
+    other_client.resumption = Resumption::in_memory_sessions(8);
+    let other_client = Arc::new(other_client);
+    for (leader, client, resumed) in [
+        (&leader, &other_client, HandshakeKind::Full),
+        (&other_leader, &client, HandshakeKind::Full),
+        // What is tried here can be seen.
+        (&other_leader, &other_client, HandshakeKind::Resumed),
+    ] {
+        let mut kind = None;
+        for _ in 0..2 {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let name = ServerName::try_from("leader.test").unwrap();
+            let (far, near) = tokio::join!(
+                TlsAcceptor::from(Arc::clone(leader)).accept(far),
+                TlsConnector::from(Arc::clone(client)).connect(name, near)
+            );
+            let (mut far, mut near) = (far.unwrap(), near.unwrap());
+            // Tickets come with the first bytes.
+            far.write_u8(1).await.unwrap();
+            near.read_u8().await.unwrap();
+            kind = near.get_ref().1.handshake_kind();
+        }
+        assert_eq!(kind, Some(resumed));
     }
 }
 
@@ -299,8 +313,16 @@ async fn new_files_are_those_of_the_next_connection() {
     let (_, at_client) = meet(&server, &client).await;
     let former = at_client.unwrap();
     let second = Duration::from_secs(1);
+    // What follows is seen by the files' marks, not by the second reading of what is new.
+    let settle = async || {
+        for _ in 0..2 {
+            tokio::time::advance(second).await;
+            drop((server.config(), client.config()));
+        }
+    };
 
     // A new certificate of the leader's.
+    settle().await;
     place.issue("leader", &leaders, When::Now);
     assert_eq!(meet(&server, &client).await.1.as_ref(), Ok(&former));
     tokio::time::advance(second).await;
@@ -310,14 +332,17 @@ async fn new_files_are_those_of_the_next_connection() {
 
     // Other authorities of the clients, then a new certificate of theirs.
     let others = Authority::new("others");
+    settle().await;
     place.trust("clients", &[&others]);
     tokio::time::advance(second).await;
     assert!(meet(&server, &client).await.0.is_err());
+    settle().await;
     place.issue("client", &others, When::Now);
     tokio::time::advance(second).await;
     assert_eq!(meet(&server, &client).await.0, Ok(()));
 
     // Other authorities of the leader's.
+    settle().await;
     place.trust("leaders", &[&others]);
     tokio::time::advance(second).await;
     assert!(meet(&server, &client).await.1.is_err());

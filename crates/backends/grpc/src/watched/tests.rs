@@ -130,6 +130,8 @@ async fn a_reload_does_not_wait_for_the_pause() {
     fs::write(number.path(), "").unwrap();
     assert!(number.watched.reload().is_err());
     assert_eq!(*number.watched.current(), 2);
+    // Who asked was told: the log need not be.
+    assert!(number.watched.seen.lock().said.is_some());
 }
 
 #[tokio::test(start_paused = true)]
