@@ -22,15 +22,15 @@ impl Table {
             path: path.to_owned(),
             source,
         })?;
-        let table = Self::parse(&bytes).map_err(|(line, fault)| AccessError::Line {
+        Self::parse(&bytes).map_err(|(line, fault)| AccessError::Line {
             path: path.to_owned(),
             line,
             fault,
-        })?;
-        if table.0.is_empty() {
-            tracing::warn!(path = %path.display(), "the token file has no token: nobody is admitted");
-        }
-        Ok(table)
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The tokens, or the line, from 1, that is wrong.

@@ -2,6 +2,7 @@
 
 mod lines;
 mod mutations;
+mod said;
 
 use std::fs;
 use std::path::Path;

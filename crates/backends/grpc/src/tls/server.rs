@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::WebPkiClientVerifier;
 
 use super::error::TlsError;
 use super::pem::{Identity, PemFile};
@@ -78,7 +78,7 @@ impl ServerTlsConfig {
             .with_single_cert(proof.chain, proof.key)
             .map_err(|error| self.identity.refused(error))?;
         config.alpn_protocols = vec![H2.to_vec()];
-        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Without a ticket there is nothing to resume by.
         config.send_tls13_tickets = 0;
         Ok(Made {
             digests,
