@@ -35,7 +35,13 @@ pub(crate) struct Leader {
     /// Who may follow: a line a token, hashed
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Listen without encryption, and without a token file to everybody; on a loopback address only
+    /// The certificate to show; its key with it
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Go without a certificate, unencrypted, or without a token file, open to everybody
     #[arg(long)]
     pub(crate) insecure: bool,
 }
@@ -52,7 +58,10 @@ pub(crate) struct Follower {
     /// The token that the leader knows the hash of
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Connect without encryption; to a loopback address only
+    /// The certificate of the authority that the leader's is trusted by
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Go to a grpc:// URL, unencrypted
     #[arg(long)]
     pub(crate) insecure: bool,
 }

@@ -18,9 +18,12 @@ use crate::state::Collections;
 /// seen to get on while a bulk is on its way.
 const DELTA_BYTES: usize = 1 << 20;
 
+/// A grain of this type is a database.
+pub(crate) const GRAIN_TYPE: &str = "vector-database";
+
 /// The grain of a database of that name.
 pub(crate) fn grain(name: &str) -> Result<GrainId, gleaner::InvalidGrain> {
-    GrainId::new("vector-database", name)
+    GrainId::new(GRAIN_TYPE, name)
 }
 
 /// A database of vector collections by its owner: in memory, and in the log, which is what it is

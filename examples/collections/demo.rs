@@ -1,13 +1,18 @@
 //! `collections demo`: a leader and a follower, each a process of this program, in temporary folders.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
+use gleaner::Filter;
+use gleaner::grpc::access::{Right, Rights, Secret};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::Result;
+use crate::database::GRAIN_TYPE;
 use crate::sides::{FOLLOWING, SERVING};
 
 /// Far beyond what any answer takes: one that does not come is a failure.
@@ -15,10 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tells what happens, and fails if something is not as it must be.
 pub(crate) async fn run() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (mut leader, url) = Process::leader(&folder.path().join("leader")).await?;
-    let copy = folder.path().join("follower");
-    let mut follower = Process::follower(&copy, &url).await?;
+    let place = Place::new()?;
+    let (mut leader, url) = place.leader("127.0.0.1:0").await?;
+    let mut follower = place.follower(&url).await?;
     println!("a leader, and a follower of {url}");
 
     leader.ask("create planes 3").await?;
@@ -64,7 +68,7 @@ pub(crate) async fn run() -> Result<()> {
     leader.ask("create trains 2").await?;
     leader.ask("drop trains").await?;
     let cursor = leader.ask("bulk planes 20000").await?.cursor()?;
-    let mut follower = Process::follower(&copy, &url).await?;
+    let mut follower = place.follower(&url).await?;
     follower.ask(&format!("reached {cursor}")).await?;
     println!("started again, it has what was done meanwhile: a delete, a bulk of 20,000 points");
     same(&mut leader, &mut follower, "count planes").await?;
@@ -77,16 +81,84 @@ pub(crate) async fn run() -> Result<()> {
         !found.iter().any(|hit| hit.starts_with("hit live1 ")),
         "a point that was deleted while the follower was away is gone",
     )?;
-    follower.end().await?;
 
-    let before = leader.ask("search planes 0.1 0.2 0.3 20").await?.hits;
     leader.end().await?;
-    let (mut leader, _) = Process::leader(&folder.path().join("leader")).await?;
+    println!("the leader is stopped");
+    let before = follower.ask("search planes 0.1 0.2 0.3 20").await?.hits;
+    let address = url.trim_start_matches("grpc://");
+    let (mut leader, _) = place.leader(address).await?;
     let after = leader.ask("search planes 0.1 0.2 0.3 20").await?.hits;
-    require(before == after, "the leader goes on after a restart")?;
+    require(before == after, "the leader has what its follower served")?;
+    let cursor = leader.ask("delete planes live3").await?.cursor()?;
+    follower.ask(&format!("reached {cursor}")).await?;
+    println!("started again, it goes on, and its follower with it");
+    same(&mut leader, &mut follower, "count planes").await?;
+    follower.end().await?;
     leader.end().await?;
-    println!("the leader, started again, has it all: done");
+    println!("done");
     Ok(())
+}
+
+/// A temporary folder with what each side is started on: its data, and a token that may read
+/// databases or the hash of it.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let secret = Secret::draw()?;
+        let databases = [Filter::grain_type(GRAIN_TYPE)];
+        let line = secret.line("follower", Rights::of([Right::Read]), &databases, None)?;
+        let place = Self { folder };
+        place.write("tokens", &line)?;
+        place.write("token", secret.expose())?;
+        Ok(place)
+    }
+
+    /// A file for its owner alone.
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(self.folder.path().join(name))?;
+        Ok(writeln!(file, "{text}")?)
+    }
+
+    /// A leader that listens there, and the URL that it serves.
+    async fn leader(&self, address: &str) -> Result<(Process, String)> {
+        let mut command = self.side("leader", "tokens")?;
+        command.args(["--listen", address]);
+        let mut process = Process::start(command)?;
+        let url = process.hear(SERVING).await?;
+        Ok((process, url))
+    }
+
+    async fn follower(&self, url: &str) -> Result<Process> {
+        let mut command = self.side("follower", "token")?;
+        command.args(["--leader", url]);
+        let mut process = Process::start(command)?;
+        process.hear(FOLLOWING).await?;
+        Ok(process)
+    }
+
+    /// Insecure, as it stays on this machine.
+    fn side(&self, side: &str, token: &str) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(side).arg("--insecure");
+        command.arg("--data").arg(self.folder.path().join(side));
+        command
+            .arg("--token-file")
+            .arg(self.folder.path().join(token));
+        // The leader says that it is insecure: so it was told to be.
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        Ok(command)
+    }
 }
 
 /// Both must give the same answer; its results.
@@ -134,24 +206,6 @@ impl Said {
 }
 
 impl Process {
-    /// A leader, and the URL that it serves.
-    async fn leader(data: &Path) -> Result<(Self, String)> {
-        let mut command = this_program()?;
-        command.arg("leader").arg("--data").arg(data);
-        let mut process = Self::start(command)?;
-        let url = process.hear(SERVING).await?;
-        Ok((process, url))
-    }
-
-    async fn follower(data: &Path, url: &str) -> Result<Self> {
-        let mut command = this_program()?;
-        command.args(["follower", "--leader", url]);
-        command.arg("--data").arg(data);
-        let mut process = Self::start(command)?;
-        process.hear(FOLLOWING).await?;
-        Ok(process)
-    }
-
     fn start(mut command: Command) -> Result<Self> {
         let mut child = command.spawn()?;
         let input = child.stdin.take().ok_or("the input is not piped")?;
@@ -209,13 +263,4 @@ impl Process {
         let status = ended.map_err(|_| format!("no end in {PATIENCE:?}"))??;
         require(status.success(), "a side that is stopped ends well")
     }
-}
-
-fn this_program() -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    Ok(command)
 }

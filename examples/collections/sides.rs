@@ -1,6 +1,7 @@
 //! Leader and follower, each a process of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -25,10 +26,11 @@ pub(crate) async fn leader(options: cli::Leader) -> Result<()> {
     let text = path.to_str().ok_or("the folder's name is no UTF-8")?;
     let log = gleaner::open(&format!("sqlite:{text}")).await?;
     let database = Database::open(log.clone(), &grain(NAME)?).await?;
-    let served = serve::serve(log, &path, &options).await?;
-    println!("{SERVING}{}", served.url);
+    let leader = serve::serve(log, &options).await?;
+    println!("{SERVING}{}", serve::url(&leader, &options));
     let node = Node::Leader(database);
     console::run(&node).await?;
+    leader.shutdown().await;
     node.close().await
 }
 
@@ -36,7 +38,7 @@ pub(crate) async fn leader(options: cli::Leader) -> Result<()> {
 pub(crate) async fn follower(options: cli::Follower) -> Result<()> {
     let folder = Folder::of(options.data.as_deref())?;
     let engine = Engine::open(folder.path().join("engine.db")).await?;
-    let log = serve::connect(&options).await?;
+    let log = Arc::new(serve::connect(&options)?);
     let following = Following::start(log, engine, grain(NAME)?, &options.leader).await?;
     println!("{FOLLOWING}{}", options.leader);
     let node = Node::Follower(following);
