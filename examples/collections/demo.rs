@@ -152,7 +152,6 @@ impl Place {
         command
             .arg("--token-file")
             .arg(self.folder.path().join(token));
-        // The leader says that it is insecure: so it was told to be.
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

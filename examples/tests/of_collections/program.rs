@@ -1,6 +1,6 @@
 //! Runs the built example.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -39,6 +39,7 @@ pub(crate) struct Side {
     child: Child,
     input: Option<ChildStdin>,
     lines: Receiver<String>,
+    complaints: Receiver<String>,
 }
 
 /// What was said to a command.
@@ -62,29 +63,30 @@ impl Said {
 }
 
 impl Side {
-    /// Starts a side; standard error is the test's own.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = Command::new(program())
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let (say, lines) = channel();
-        thread::spawn(move || {
-            for line in output.lines() {
-                let Ok(line) = line else { return };
-                if say.send(line).is_err() {
-                    return;
-                }
-            }
-        });
         Self {
+            input: child.stdin.take(),
+            lines: lines(child.stdout.take().unwrap()),
+            complaints: lines(child.stderr.take().unwrap()),
             child,
-            input,
-            lines,
+        }
+    }
+
+    /// Waits for a line on standard error that says this.
+    pub(crate) fn complains(&self, of: &str) -> String {
+        loop {
+            let line = self.complaints.recv_timeout(GUARD);
+            let line = line.unwrap_or_else(|_| panic!("it never complains of {of:?}"));
+            if line.contains(of) {
+                return line;
+            }
         }
     }
 
@@ -151,6 +153,19 @@ impl Side {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+/// The lines of a stream, as they come.
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (say, lines) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            // Nobody may be listening any more; the stream is read on, so that nobody blocks.
+            let _ = say.send(line);
+        }
+    });
+    lines
 }
 
 impl Drop for Side {
