@@ -4,7 +4,7 @@ use gleaner_actor::{Event, Health};
 use gleaner_core::Cursor;
 use proptest::prelude::*;
 
-use crate::model::{End, Flaw, World};
+use crate::model::{End, Flaw, Sent, World};
 
 #[derive(Debug, Clone)]
 enum Move {
@@ -12,6 +12,13 @@ enum Move {
         whole: bool,
         new_epoch: bool,
         flaw: Flaw,
+        sent: Sent,
+    },
+    /// What the log held before is sent late.
+    PushLate {
+        from: usize,
+        entries: usize,
+        torn: bool,
     },
     LoseTail(usize),
     Truncate,
@@ -40,6 +47,10 @@ fn any_flaw() -> impl Strategy<Value = Flaw> {
     ]
 }
 
+fn any_sent() -> impl Strategy<Value = Sent> {
+    prop_oneof![Just(Sent::Not), Just(Sent::First), Just(Sent::Last)]
+}
+
 fn any_end() -> impl Strategy<Value = End> {
     prop_oneof![
         12 => Just(End::Well),
@@ -52,8 +63,10 @@ fn any_end() -> impl Strategy<Value = End> {
 
 fn any_move() -> impl Strategy<Value = Move> {
     prop_oneof![
-        8 => (prop::bool::weighted(0.3), prop::bool::weighted(0.1), any_flaw())
-            .prop_map(|(whole, new_epoch, flaw)| Move::Append { whole, new_epoch, flaw }),
+        8 => (prop::bool::weighted(0.3), prop::bool::weighted(0.1), any_flaw(), any_sent())
+            .prop_map(|(whole, new_epoch, flaw, sent)| Move::Append { whole, new_epoch, flaw, sent }),
+        3 => (0_usize..20, 1_usize..5, any::<bool>())
+            .prop_map(|(from, entries, torn)| Move::PushLate { from, entries, torn }),
         1 => (1_usize..4).prop_map(Move::LoseTail),
         1 => Just(Move::Truncate),
         1 => prop::bool::weighted(0.3).prop_map(Move::SwapLog),
@@ -82,9 +95,18 @@ fn make(world: &mut World, what: &Move) {
             whole,
             new_epoch,
             flaw,
+            sent,
         } => {
             world.busy_steps = 0;
-            world.append(*whole, *new_epoch, *flaw);
+            world.append(*whole, *new_epoch, *flaw, *sent);
+        }
+        Move::PushLate {
+            from,
+            entries,
+            torn,
+        } => {
+            world.busy_steps = 0;
+            world.push_late(*from, *entries, *torn);
         }
         Move::LoseTail(entries) => {
             world.busy_steps = 0;
@@ -96,7 +118,7 @@ fn make(world: &mut World, what: &Move) {
             world.swap_log(*foreign);
         }
         Move::GoOn(end) => world.go_on(*end),
-        Move::Timer => world.tell_from_outside(&Event::Timer),
+        Move::Timer => world.ring(),
         Move::PollNow => world.tell_from_outside(&Event::PollNow),
         Move::Pause => world.tell_from_outside(&Event::Pause),
         Move::Resume => world.tell_from_outside(&Event::Resume),
@@ -154,7 +176,7 @@ proptest! {
     ) {
         let mut world = World::new(fed, seed);
         for _ in 0..before {
-            world.append(false, false, Flaw::None);
+            world.append(false, false, Flaw::None, Sent::Not);
         }
         world.start();
         for what in &moves {
