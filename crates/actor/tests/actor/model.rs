@@ -25,6 +25,8 @@ pub(crate) enum Sent {
     First,
     /// After it was named.
     Last,
+    /// And it is named only later.
+    Alone,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,8 @@ pub(crate) struct World {
     log: Vec<Entry>,
     /// What the log held since it last lost something: what may still be sent late.
     held: Vec<Entry>,
+    /// The head is yet to be named.
+    unnamed: bool,
     next_digest: u64,
     epoch: u64,
     replica: Place,
@@ -87,6 +91,7 @@ impl World {
             waking: (Jitter::new(seed), fed),
             log: Vec::new(),
             held: Vec::new(),
+            unnamed: false,
             next_digest: 1,
             epoch: 1,
             replica: Place::default(),
@@ -150,15 +155,24 @@ impl World {
         self.log.push(entry);
         self.held.push(entry);
         self.next_digest += 1;
-        let head = self.head();
-        if sent == Sent::First {
+        self.unnamed = true;
+        if matches!(sent, Sent::First | Sent::Alone) {
             self.push(vec![entry]);
         }
-        self.tell(&Event::Named(
-            head.unwrap_or_else(|| panic!("just written")),
-        ));
+        if sent != Sent::Alone {
+            self.name();
+        }
         if sent == Sent::Last {
             self.push(vec![entry]);
+        }
+    }
+
+    /// The feed names the head, if it has not.
+    pub(crate) fn name(&mut self) {
+        if std::mem::take(&mut self.unnamed)
+            && let Some(head) = self.head()
+        {
+            self.tell(&Event::Named(head));
         }
     }
 

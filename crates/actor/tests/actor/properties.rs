@@ -20,6 +20,7 @@ enum Move {
         entries: usize,
         torn: bool,
     },
+    Name,
     LoseTail(usize),
     Truncate,
     SwapLog(bool),
@@ -48,7 +49,12 @@ fn any_flaw() -> impl Strategy<Value = Flaw> {
 }
 
 fn any_sent() -> impl Strategy<Value = Sent> {
-    prop_oneof![Just(Sent::Not), Just(Sent::First), Just(Sent::Last)]
+    prop_oneof![
+        Just(Sent::Not),
+        Just(Sent::First),
+        Just(Sent::Last),
+        Just(Sent::Alone)
+    ]
 }
 
 fn any_end() -> impl Strategy<Value = End> {
@@ -67,11 +73,12 @@ fn any_move() -> impl Strategy<Value = Move> {
             .prop_map(|(whole, new_epoch, flaw, sent)| Move::Append { whole, new_epoch, flaw, sent }),
         3 => (0_usize..20, 1_usize..5, any::<bool>())
             .prop_map(|(from, entries, torn)| Move::PushLate { from, entries, torn }),
+        2 => Just(Move::Name),
         1 => (1_usize..4).prop_map(Move::LoseTail),
         1 => Just(Move::Truncate),
         1 => prop::bool::weighted(0.3).prop_map(Move::SwapLog),
         24 => any_end().prop_map(Move::GoOn),
-        1 => Just(Move::Timer),
+        2 => Just(Move::Timer),
         1 => Just(Move::PollNow),
         1 => Just(Move::Pause),
         2 => Just(Move::Resume),
@@ -107,6 +114,10 @@ fn make(world: &mut World, what: &Move) {
         } => {
             world.busy_steps = 0;
             world.push_late(*from, *entries, *torn);
+        }
+        Move::Name => {
+            world.busy_steps = 0;
+            world.name();
         }
         Move::LoseTail(entries) => {
             world.busy_steps = 0;
@@ -186,6 +197,7 @@ proptest! {
         // Nothing fails any more and nothing is written; a grain that rests without a timer has
         // nothing to do. A doubt is looked at for two and a half minutes, of a poll a second at most.
         world.tell_from_outside(&Event::Resume);
+        world.name();
         let mut waits = 0;
         for _ in 0..2000 {
             let calm = world.actor.is_in_step() || (!world.actor.is_busy() && waits > 300);
