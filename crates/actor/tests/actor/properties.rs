@@ -216,6 +216,10 @@ proptest! {
             && world.head().map(|head| head.base) <= world.actor.quarantined();
         prop_assert!(health == truth || given_up, "{health:?}, and it is {truth:?}");
         prop_assert_eq!(world.actor.is_in_step(), health == Health::Live);
+        if health == Health::Live {
+            let head = world.head().map_or(Cursor::ZERO, |head| head.cursor);
+            prop_assert_eq!(world.replica().cursor, head, "rests behind what was named");
+        }
     }
 
     /// T1: whatever is under way, a stop ends after the operation in flight and begins no other.
