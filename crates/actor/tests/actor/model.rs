@@ -63,6 +63,8 @@ pub(crate) struct World {
     held: Vec<Entry>,
     /// The head is yet to be named.
     unnamed: bool,
+    /// The last head that was named since the log last lost something.
+    named: Cursor,
     next_digest: u64,
     epoch: u64,
     replica: Place,
@@ -92,6 +94,7 @@ impl World {
             log: Vec::new(),
             held: Vec::new(),
             unnamed: false,
+            named: Cursor::ZERO,
             next_digest: 1,
             epoch: 1,
             replica: Place::default(),
@@ -172,6 +175,7 @@ impl World {
         if std::mem::take(&mut self.unnamed)
             && let Some(head) = self.head()
         {
+            self.named = head.cursor;
             self.tell(&Event::Named(head));
         }
     }
@@ -209,6 +213,7 @@ impl World {
         self.log.truncate(left);
         // What was held before is of another history, and is not told after this.
         self.held.clone_from(&self.log);
+        self.named = Cursor::ZERO;
         self.tell(&Event::Doubted);
     }
 
@@ -323,6 +328,11 @@ impl World {
             assert!(self.pending.is_none(), "in step while in flight");
             assert_eq!(self.actor.health(), Health::Live);
             assert_eq!(self.actor.cursor(), self.replica.cursor, "{event:?}");
+            // C3: a page that does not name it otherwise confirms it.
+            assert!(
+                self.replica.cursor >= self.named,
+                "in step below a name: {event:?}"
+            );
         }
     }
 
