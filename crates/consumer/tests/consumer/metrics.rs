@@ -316,7 +316,7 @@ async fn handles_are_registered_and_described_once_a_follower() {
         .keys()
         .filter(|key| key.contains("follower=one"))
         .count();
-    assert_eq!(of_one, 52);
+    assert_eq!(of_one, 54);
     let registered: BTreeSet<_> = each
         .keys()
         .map(|key| key.split('{').next().unwrap())
