@@ -67,14 +67,34 @@ impl GrainActor {
                 self.compare_name();
                 // A timer that was set before stays set, or entries that come often would put the
                 // interval off for ever.
-                self.goes_on(now, Health::Live)
-                    .unwrap_or(Step::of(Action::Nothing))
+                let step = self
+                    .goes_on(now, Health::Live)
+                    .unwrap_or(Step::of(Action::Nothing));
+                #[cfg(gleaner_plant)]
+                let step = Step {
+                    confirms: gleaner_core::plant::Plant::PushConfirms.is_planted(),
+                    ..step
+                };
+                step
+            }
+            #[cfg(gleaner_plant)]
+            (Some((at, _)), _)
+                if gleaner_core::plant::Plant::PushedMisfitQuarantines.is_planted() =>
+            {
+                self.standing = Health::Quarantined;
+                self.rare_mut().bad = *at;
+                self.state = State::Quarantined;
+                Step::of(Action::Wait { until: None })
             }
             _ => self.poll_unless_told(),
         }
     }
 
     pub(super) fn named_under_a_push(&mut self, head: &Head) -> Step {
+        #[cfg(gleaner_plant)]
+        if gleaner_core::plant::Plant::NameUnderAPushForgotten.is_planted() {
+            return Step::of(Action::Nothing);
+        }
         let rare = self.rare_mut();
         if *rare.named.get_or_insert(*head) == *head {
             return Step::of(Action::Nothing);

@@ -54,6 +54,7 @@ pub(crate) enum End {
 /// Most entries of one answer, so that a backlog takes several.
 const PAGE: usize = 2;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct World {
     pub(crate) actor: GrainActor,
     /// What an actor is woken with.

@@ -89,6 +89,10 @@ impl Lead {
         let sent = runs.len();
         let read_in = feed.position.as_ref().map(Position::identity);
         let same = read_in == Some(&identity);
+        #[cfg(gleaner_plant)]
+        let same = same
+            || read_in.is_some_and(|read_in| read_in.log == identity.log)
+                && gleaner_core::plant::Plant::PushOfAFormerHistory.is_planted();
         if !same && read_in.is_some() {
             // The log may have forked: its feed tells.
             feed.nudge.notify_one();
@@ -222,6 +226,13 @@ impl Shard {
         let cargo = Cargo {
             run: Some((log.clone(), entries, Origin::Push(push))),
             ..Cargo::default()
+        };
+        #[cfg(gleaner_plant)]
+        let cargo = Cargo {
+            t0: gleaner_core::plant::Plant::PushConfirms
+                .is_planted()
+                .then(|| self.tools.shared.t0()),
+            ..cargo
         };
         self.tell_with(number, &Event::Pushed(push), cargo);
         self.queues.runs.len() > held

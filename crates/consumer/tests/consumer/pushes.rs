@@ -255,6 +255,20 @@ async fn f5_grains_that_are_not_followed_are_let_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f5_new_grains_out_of_the_filter_are_not_asked_for() {
+    let rig = Rig::new();
+    rig.log.hint(Hints::Lost);
+    let follower = rig.builder().poll_interval(secs(3600)).spawn();
+    follower.follow_all(Filter::grain_type("t")).await.unwrap();
+    pass(secs(1)).await;
+    let before = asked(&rig);
+    let out = GrainId::new("u", "a").unwrap();
+    rig.append_and_send(full(&out, at(1), "one")).await;
+    pass(secs(1)).await;
+    assert_eq!(asked(&rig), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f5_a_paused_grain_is_not_moved() {
     let rig = Rig::new();
     let id = grain("a");
