@@ -373,10 +373,45 @@ async fn s6_a_whole_state_replaces_everything() {
     assert_eq!(ids(&engine, "c").await, ["y"]);
 }
 
-/// A database is not another's: same names, same ids.
+/// Two handles that know nothing of each other, as two processes have: each operation counts once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_two_engines_on_one_file_do_each_operation_once() {
+    let (folder, first) = engine().await;
+    let second = reopened(&folder).await;
+    let mut pen = Pen::new("a");
+    let mut run = vec![pen.full(&whole(&[create("c")]))];
+    for at in 0_u16..60 {
+        // Would be refused if it was done again.
+        let name = format!("c{at}");
+        run.push(pen.delta(&vec![
+            create(&name),
+            upsert(&name, "x", [f32::from(at), 0.0]),
+        ]));
+    }
+    let hands = [first.clone(), second].map(|engine| {
+        let run = run.clone();
+        tokio::spawn(async move {
+            let mut applied = 0;
+            for upto in 1..=run.len() {
+                let outcome = apply(&engine, &run[..upto]).await;
+                assert_eq!(outcome.stop, None);
+                applied += outcome.applied;
+            }
+            applied
+        })
+    });
+    let mut applied = 0;
+    for hand in hands {
+        applied += hand.await.unwrap();
+    }
+    assert_eq!(applied, run.len());
+    assert_eq!(ids(&first, "c59").await, ["x"]);
+}
+
+/// A database is not another's: same names, same ids. One that is removed leaves nothing behind.
 #[tokio::test]
 async fn s7_databases_are_kept_apart() {
-    let (_folder, engine) = engine().await;
+    let (folder, engine) = engine().await;
     for (name, x) in [("a", 1.0), ("b", 2.0)] {
         let database = whole(&[create("c"), upsert("c", "x", [x, 0.0])]);
         apply(&engine, &[Pen::new(name).full(&database)]).await;
@@ -388,6 +423,12 @@ async fn s7_databases_are_kept_apart() {
         .search(&grain("b").unwrap(), near("c", [0.0, 0.0]))
         .await;
     assert!(matches!(gone, Err(SearchError::NoDatabase)), "{gone:?}");
+    let file = rusqlite::Connection::open(folder.path().join("engine.db")).unwrap();
+    for table in ["database", "collection", "point"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let rows: i64 = file.query_row(&count, (), |row| row.get(0)).unwrap();
+        assert_eq!(rows, 1, "rows of {table}");
+    }
 }
 
 /// A state or a change that is none is refused; the database is served as it was, and heals with the
