@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Reached(Cursor),
 }
 
+/// The most points of a bulk: more than the largest database holds.
+const MAX_BULK: usize = 1_000_000;
+
 /// What can be typed.
 pub(crate) const HELP: &str = "\
 create COLLECTION DIMENSIONS | drop COLLECTION
@@ -57,10 +60,16 @@ impl FromStr for Command {
                 collection: (*collection).to_owned(),
                 id: (*id).to_owned(),
             })),
-            ["bulk", collection, points] => Ok(Self::Bulk {
-                collection: (*collection).to_owned(),
-                points: parsed(points, "a number of points")?,
-            }),
+            ["bulk", collection, points] => {
+                let points = parsed(points, "a number of points")?;
+                if points > MAX_BULK {
+                    return Err(format!("a bulk has at most {MAX_BULK} points"));
+                }
+                Ok(Self::Bulk {
+                    collection: (*collection).to_owned(),
+                    points,
+                })
+            }
             ["search", collection, rest @ ..] => query(collection, rest).map(Self::Search),
             ["count", collection] => Ok(Self::Count {
                 collection: (*collection).to_owned(),

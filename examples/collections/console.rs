@@ -3,6 +3,7 @@
 //! An answer is lines of results and then one line that begins with `ok` or `refused:`.
 
 use std::io::{BufRead, Write};
+use std::pin::pin;
 
 use tokio::sync::mpsc;
 
@@ -22,19 +23,26 @@ pub(crate) enum Node {
 /// Answers standard input, line by line, until it ends or the program is interrupted.
 pub(crate) async fn run(node: &Node) -> Result<()> {
     let mut lines = lines();
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
-        let line = tokio::select! {
-            line = lines.recv() => line,
-            interrupted = tokio::signal::ctrl_c() => {
+        // An answer may be waited for as long as a line: both end with the program.
+        let answered = async {
+            loop {
+                match lines.recv().await {
+                    Some(line) if line.trim().is_empty() => {}
+                    Some(line) => return Some(node.answer(&line).await),
+                    None => return None,
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = answered => answer,
+            interrupted = &mut interrupted => {
                 interrupted?;
                 None
             }
         };
-        let Some(line) = line else { return Ok(()) };
-        if line.trim().is_empty() {
-            continue;
-        }
-        let answer = node.answer(&line).await;
+        let Some(answer) = answer else { return Ok(()) };
         let mut out = std::io::stdout().lock();
         match answer {
             Ok(lines) => lines.iter().try_for_each(|line| writeln!(out, "{line}"))?,

@@ -89,7 +89,8 @@ impl Database {
     /// which a follower applies as one.
     ///
     /// # Errors
-    /// [`WriteError`]. After `Publish`, what was not published is not in this database either.
+    /// [`WriteError`]. After `Publish`, what was not taken to be published is not in this database
+    /// either; one that another owner has stopped may hold more than the log, and is opened again.
     ///
     /// # Cancel safety
     /// A dropped call has written some of its Deltas, all or none.

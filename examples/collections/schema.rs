@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gleaner::{Cursor, Digest, Error, Generation};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, TransactionBehavior};
 
 /// The name that errors carry.
 pub(crate) const BACKEND: &str = "collections";
@@ -111,32 +111,40 @@ pub(crate) fn damaged(what: impl std::fmt::Display) -> Fault {
     ))
 }
 
-/// Opens the file for writing and creates what is missing.
+/// Opens the file for writing and creates what is missing. Nothing is changed in a file of another
+/// program.
 pub(crate) fn create(path: &Path) -> Result<Connection, Fault> {
     let mut conn = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
+    is_new(&conn, path)?;
     // Readers go on beside the writer, and what was answered has reached the disk.
     conn.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
-    let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let (application, version, objects): (i32, i32, i64) = (
-        transaction.pragma_query_value(None, "application_id", |row| row.get(0))?,
-        transaction.pragma_query_value(None, "user_version", |row| row.get(0))?,
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?,
-    );
-    match (application, version, objects) {
-        (APPLICATION, VERSION, _) => {}
-        (0, 0, 0) => {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        _ => {
-            let why = format!("{} is no file of this program's", path.display());
-            return Err(Error::permanent(BACKEND, why).into());
-        }
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    if is_new(&transaction, path)? {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
     }
     transaction.commit()?;
     Ok(conn)
+}
+
+/// Whether the file is empty, or else this program's.
+fn is_new(conn: &Connection, path: &Path) -> Result<bool, Fault> {
+    let found: (i32, i32, i64) = (
+        conn.pragma_query_value(None, "application_id", |row| row.get(0))?,
+        conn.pragma_query_value(None, "user_version", |row| row.get(0))?,
+        conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?,
+    );
+    match found {
+        (APPLICATION, VERSION, _) => Ok(false),
+        (0, 0, 0) => Ok(true),
+        _ => {
+            let why = format!("{} is no file of this program's", path.display());
+            Err(Error::permanent(BACKEND, why).into())
+        }
+    }
 }
 
 /// Opens a file that is there, for reading.

@@ -462,6 +462,46 @@ async fn s7_what_is_no_payload_stops_the_run() {
     assert_eq!(apply(&engine, &[pen.full(&database)]).await.applied, 1);
 }
 
+/// The size of a database is that of its bytes, whatever has come and gone: one that is at the limit
+/// takes as much as went.
+#[tokio::test]
+async fn s7_what_is_gone_takes_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("engine.db");
+    let mut pen = Pen::new("a");
+    let id = pen.grain.clone();
+    let base = whole(&[create("c"), upsert("c", "x", [1.0, 0.0])]);
+    let limit = Bincoded.write(&base).unwrap().len();
+    let engine = Engine::open_with(path, Box::new(Bincoded), limit)
+        .await
+        .unwrap();
+    engine.bind(&log(), None).await.unwrap();
+    assert_eq!(apply(&engine, &[pen.full(&base)]).await.applied, 1);
+    let deletion = Operation::Delete {
+        collection: "c".to_owned(),
+        id: "x".to_owned(),
+    };
+    let dropped = Operation::DropCollection {
+        name: "c".to_owned(),
+    };
+    for round in 0..3 {
+        for delta in [
+            vec![upsert("c", "x", [2.0, 0.0])],
+            vec![deletion.clone(), upsert("c", "y", [3.0, 0.0])],
+            vec![dropped.clone()],
+            vec![create("c"), upsert("c", "x", [1.0, 0.0])],
+        ] {
+            let outcome = apply(&engine, &[pen.delta(&delta)]).await;
+            assert_eq!(outcome.stop, None, "round {round}: {delta:?}");
+        }
+    }
+    let replica = engine.get(&id).await.unwrap().unwrap();
+    assert_eq!(replica.state().unwrap().len(), limit);
+    let more = apply(&engine, &[pen.delta(&vec![upsert("c", "y", [0.0, 0.0])])]).await;
+    let why = more.stop.map(|stop| stop.why);
+    assert!(matches!(why, Some(StopReason::TooLarge { .. })), "{why:?}");
+}
+
 /// Payloads of a later version of this program wait for one that reads them.
 #[tokio::test]
 async fn s7_a_newer_schema_stops_the_run() {
@@ -496,4 +536,8 @@ async fn s9_a_foreign_file_is_left_alone() {
         .query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))
         .unwrap();
     assert_eq!(tables, 1);
+    let journal: String = theirs
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .unwrap();
+    assert_eq!(journal, "delete");
 }

@@ -150,6 +150,7 @@ fn lines_are_read_as_commands_or_refused() {
         "search planes cosine",
         "search planes 0.1 0.2 0.3",
         "bulk planes many",
+        "bulk planes 1000001",
         "reached 7",
         "reached a:b",
         "age now",
