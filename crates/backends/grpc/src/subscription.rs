@@ -113,7 +113,12 @@ impl Subscriptions {
                     }
                     None => news.await,
                 }
-                if subscription.state.lock().retry_at().is_some_and(|at| at > Instant::now()) {
+                if subscription
+                    .state
+                    .lock()
+                    .retry_at()
+                    .is_some_and(|at| at > Instant::now())
+                {
                     // It has ended: whether anything was missed is for `changes` to say.
                     return;
                 }

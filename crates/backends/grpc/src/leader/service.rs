@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use gleaner_core::{
-    Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Epoch, Error, Filter, GrainId, HeadPage,
-    ReplicationLog, Run, Writer,
+    Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Epoch, Error, Filter, GrainId,
+    HeadPage, ReplicationLog, Run, Writer,
 };
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
@@ -19,9 +19,9 @@ use crate::access::{Access, Grant, Right};
 use crate::proto;
 use crate::proto::catch_up_answer::Outcome;
 use crate::wire::{
-    Column, Known, Malformed, Tables, cursor, decode_entries, decode_filter,
-    decode_grain, decode_grains, decode_position, encode_cursor, encode_error, encode_grain,
-    encode_grains, encode_identity, encode_position, number, push_head, status_of_error,
+    Column, Known, Malformed, Tables, cursor, decode_entries, decode_filter, decode_grain,
+    decode_grains, decode_position, encode_cursor, encode_error, encode_grain, encode_grains,
+    encode_identity, encode_position, number, push_head, status_of_error,
 };
 
 /// The protocol's newest minor version.
@@ -273,7 +273,12 @@ impl proto::leader_server::Leader for Service {
         let grant = grant(&request)?;
         let wire = request.into_inner();
         let grain = the_grain(wire.grain)?;
-        allow_grains(&grant, Right::Read, std::slice::from_ref(&grain), "read_from")?;
+        allow_grains(
+            &grant,
+            Right::Read,
+            std::slice::from_ref(&grain),
+            "read_from",
+        )?;
         let budget = self.budget(wire.max_entries, wire.max_bytes);
         let page = self
             .log
@@ -329,7 +334,12 @@ impl proto::leader_server::Leader for Service {
         let grant = grant(&request)?;
         let wire = request.into_inner();
         let grain = the_grain(wire.grain)?;
-        allow_grains(&grant, Right::Truncate, std::slice::from_ref(&grain), "truncate")?;
+        allow_grains(
+            &grant,
+            Right::Truncate,
+            std::slice::from_ref(&grain),
+            "truncate",
+        )?;
         let truncation = self
             .log
             .truncate(&grain, cursor(wire.before))

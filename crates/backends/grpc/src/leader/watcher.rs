@@ -141,7 +141,10 @@ impl Watcher {
                 for entry in entries {
                     column.push(&mut self.tables, entry);
                 }
-                if entries.last().is_some_and(|last| last.kind() == Kind::Delta) {
+                if entries
+                    .last()
+                    .is_some_and(|last| last.kind() == Kind::Delta)
+                {
                     page.base_epochs.push(base.epoch.get());
                     page.base_sequences.push(base.sequence.get());
                 }
