@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const SEND_BUFFER: usize = 256 << 10;
 /// What a peer may send of one call, and of all, before it was taken in.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// The bytes that every connection of HTTP/2 begins with.
+const PREFACE: u64 = 24;
 /// The one call that lasts: it takes no turn from the others.
 const WATCH: &str = "/gleaner.v1.Leader/Watch";
 
@@ -142,7 +144,7 @@ impl Acceptor {
 }
 
 async fn serve<I>(
-    io: I,
+    io: Counted<I>,
     settings: &LeaderSettings,
     gate: Gate,
     mut closing: watch::Receiver<bool>,
@@ -150,6 +152,7 @@ async fn serve<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let heard = io.heard.clone();
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -162,9 +165,19 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return ended,
+        () = says_nothing(settings.handshake, &heard) => return Ok(()),
         _ = closing.changed() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
+}
+
+/// Returns if a peer does not begin to speak HTTP/2 in time. One that has begun is asked for signs of
+/// life from then on, and not before.
+async fn says_nothing(limit: Duration, heard: &AtomicU64) {
+    sleep(limit).await;
+    if heard.load(Ordering::Relaxed) >= PREFACE {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Lets calls through: first who it is, then whether there is room, and only then is a body read.
@@ -272,11 +285,17 @@ impl Drop for Open {
 struct Counted<I> {
     io: I,
     counts: Arc<Counts>,
+    /// Bytes received on this one.
+    heard: Arc<AtomicU64>,
 }
 
 impl<I> Counted<I> {
     fn new(io: I, counts: Arc<Counts>) -> Self {
-        Self { io, counts }
+        Self {
+            io,
+            counts,
+            heard: Arc::default(),
+        }
     }
 
     fn sent(&self, written: &Poll<std::io::Result<usize>>) {
@@ -298,6 +317,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Counted<I> {
         let bytes = buffer.filled().len().saturating_sub(before);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.counts.received.fetch_add(bytes, Ordering::Relaxed);
+        self.heard.fetch_add(bytes, Ordering::Relaxed);
         read
     }
 }
