@@ -28,9 +28,10 @@ const MINOR: u32 = 0;
 /// What a leader may send of one stream, and of all, before it was taken in. A watch whose reader is slow
 /// holds this much at this side, and the leader then waits.
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
-/// Room for what stands beside the payloads of an answer.
-const MARGIN: usize = 1 << 20;
+/// More than 64 watches that nobody reads can hold back, so that calls are answered beside them.
+const CONNECTION_WINDOW: u32 = 80 << 20;
+/// The largest message, whatever a leader says of its own: what a broken one can make this side hold.
+const LARGEST: usize = 128 << 20;
 
 pub(crate) type Client = LeaderClient<Sender>;
 
@@ -202,7 +203,7 @@ impl Link {
             .map_err(|status| Lost::Nothing.failed(&status, None))?
             .into_inner();
         let described = Described::of(&description);
-        let most = described.max_message.saturating_add(MARGIN);
+        let most = described.max_message;
         Ok(Live {
             client: client
                 .max_decoding_message_size(most)
@@ -308,7 +309,7 @@ impl Described {
             confirms: description.confirms,
             has_feed: description.has_feed,
             // A leader that says nonsense does not get more memory by it.
-            max_message: size(description.max_message).clamp(1 << 20, 1 << 30),
+            max_message: size(description.max_message).clamp(1 << 20, LARGEST),
         }
     }
 }
