@@ -27,6 +27,9 @@ pub enum Plant {
     CopyConfirms,
     HintConfirms,
     HintQuarantines,
+    PushConfirms,
+    PushedMisfitQuarantines,
+    NameUnderAPushForgotten,
     PendingForgotten,
     AgeOfTheCacheForgotten,
     AgeReadAfterTheState,
@@ -54,7 +57,7 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::IdenticalClaims,
         Self::LeapAtANewEpoch,
         Self::CutInsideDeltas,
@@ -75,6 +78,9 @@ impl Plant {
         Self::CopyConfirms,
         Self::HintConfirms,
         Self::HintQuarantines,
+        Self::PushConfirms,
+        Self::PushedMisfitQuarantines,
+        Self::NameUnderAPushForgotten,
         Self::PendingForgotten,
         Self::AgeOfTheCacheForgotten,
         Self::AgeReadAfterTheState,

@@ -100,7 +100,7 @@ impl LeaderBuilder {
         self
     }
 
-    /// The most calls and watches under way on one connection. Default 128.
+    /// The most calls and watches under way on one connection, half of them watches. Default 128.
     pub fn max_streams(mut self, most: u32) -> Self {
         self.settings.max_streams = most.max(1);
         self

@@ -160,7 +160,7 @@ impl Subscriptions {
 async fn run(link: Arc<Link>, subscription: Arc<Subscription>, since: Position) {
     let ended = match open(&link, &subscription.filter, &since).await {
         Ok((stream, live)) => {
-            let ended = read(&subscription, stream, since).await;
+            let ended = read(&subscription, stream, &since).await;
             if ended == Ended::Refused {
                 link.give_up(&live);
             }
@@ -208,7 +208,7 @@ async fn open(
 async fn read(
     subscription: &Subscription,
     mut stream: Streaming<proto::WatchPage>,
-    since: Position,
+    since: &Position,
 ) -> Ended {
     let mut reading = Reading::new(since);
     loop {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const SEND_BUFFER: usize = 256 << 10;
 /// What a peer may send of one call, and of all, before it was taken in.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// The bytes that every connection of HTTP/2 begins with.
+const PREFACE: u64 = 24;
 /// The one call that lasts: it takes no turn from the others.
 const WATCH: &str = "/gleaner.v1.Leader/Watch";
 
@@ -61,6 +63,7 @@ impl Acceptor {
             server,
             service,
             turns: Arc::new(Semaphore::new(settings.max_calls)),
+            watches: Arc::new(Semaphore::new(0)),
             settings: settings.clone(),
             counts: counts.clone(),
         };
@@ -108,7 +111,7 @@ impl Acceptor {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (settings, counts) = (self.settings.clone(), self.counts.clone());
         let tls = self.tls.as_ref().map(ServerTls::config);
-        let (gate, closing) = (self.gate.clone(), self.closing.clone());
+        let (gate, closing) = (self.gate.of_connection(), self.closing.clone());
         async move {
             let open = Open::new(counts.clone());
             // Small answers must not wait for large ones to fill a packet.
@@ -141,7 +144,7 @@ impl Acceptor {
 }
 
 async fn serve<I>(
-    io: I,
+    io: Counted<I>,
     settings: &LeaderSettings,
     gate: Gate,
     mut closing: watch::Receiver<bool>,
@@ -149,6 +152,7 @@ async fn serve<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let heard = io.heard.clone();
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -161,9 +165,19 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return ended,
+        () = says_nothing(settings.handshake, &heard) => return Ok(()),
         _ = closing.changed() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
+}
+
+/// Returns if a peer does not begin to speak HTTP/2 in time. One that has begun is asked for signs of
+/// life from then on, and not before.
+async fn says_nothing(limit: Duration, heard: &AtomicU64) {
+    sleep(limit).await;
+    if heard.load(Ordering::Relaxed) >= PREFACE {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Lets calls through: first who it is, then whether there is room, and only then is a body read.
@@ -172,6 +186,8 @@ struct Gate {
     server: LeaderServer<Service>,
     service: Service,
     turns: Arc<Semaphore>,
+    /// How many more watches the connection may have.
+    watches: Arc<Semaphore>,
     settings: Arc<LeaderSettings>,
     counts: Arc<Counts>,
 }
@@ -193,6 +209,18 @@ impl hyper::service::Service<http::Request<Incoming>> for Gate {
 }
 
 impl Gate {
+    /// Half of a connection's streams are kept for calls: watches that took them all would leave nothing
+    /// to confirm an age with.
+    fn of_connection(&self) -> Self {
+        let watches = usize::try_from(self.settings.max_streams / 2)
+            .unwrap_or(1)
+            .max(1);
+        Self {
+            watches: Arc::new(Semaphore::new(watches)),
+            ..self.clone()
+        }
+    }
+
     async fn pass(
         mut self,
         mut request: http::Request<Incoming>,
@@ -206,6 +234,10 @@ impl Gate {
         })?;
         request.extensions_mut().insert(grant);
         let turn = if request.uri().path() == WATCH {
+            let watch = self.watches.clone().try_acquire_owned();
+            let watch = watch
+                .map_err(|_| Status::resource_exhausted("too many watches on one connection"))?;
+            request.extensions_mut().insert(Arc::new(watch));
             None
         } else {
             let turn = timeout(TURN, self.turns.clone().acquire_owned()).await;
@@ -253,11 +285,17 @@ impl Drop for Open {
 struct Counted<I> {
     io: I,
     counts: Arc<Counts>,
+    /// Bytes received on this one.
+    heard: Arc<AtomicU64>,
 }
 
 impl<I> Counted<I> {
     fn new(io: I, counts: Arc<Counts>) -> Self {
-        Self { io, counts }
+        Self {
+            io,
+            counts,
+            heard: Arc::default(),
+        }
     }
 
     fn sent(&self, written: &Poll<std::io::Result<usize>>) {
@@ -279,6 +317,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Counted<I> {
         let bytes = buffer.filled().len().saturating_sub(before);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.counts.received.fetch_add(bytes, Ordering::Relaxed);
+        self.heard.fetch_add(bytes, Ordering::Relaxed);
         read
     }
 }

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use gleaner_core::{
     Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Epoch, Error, Filter, GrainId,
     HeadPage, ReplicationLog, Run, Writer,
 };
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::{Request, Response, Status};
 
 use super::settings::LeaderSettings;
@@ -120,15 +120,8 @@ impl proto::leader_server::Leader for Service {
         &self,
         request: Request<proto::DescribeRequest>,
     ) -> Answer<proto::Description> {
-        let grant = grant(&request)?;
-        // Whatever a token is for, its holder has to know the log.
-        allow(&grant, Right::Read, true, "describe").or_else(|refusal| {
-            if grant.may(Right::Append) {
-                Ok(())
-            } else {
-                Err(refusal)
-            }
-        })?;
+        // Whatever a token is for, its holder has to know the log: to be admitted is enough.
+        grant(&request)?;
         let identity = self.log.identity().await.map_err(|e| status_of_error(&e))?;
         let limits = self.settings.limits(&self.log.limits());
         Ok(Response::new(proto::Description {
@@ -399,13 +392,21 @@ impl proto::leader_server::Leader for Service {
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
         let grant = grant(&request)?;
+        let room = request
+            .extensions()
+            .get::<Arc<OwnedSemaphorePermit>>()
+            .cloned();
         let wire = request.into_inner();
         let filter = decode_filter(wire.filter).map_err(malformed)?;
         allow_filter(&grant, &filter, "watch")?;
         self.feed()?;
         let since = decode_position(wire.since, &filter).map_err(malformed)?;
         let watcher = Watcher::new(self.clone(), grant, filter, since, size(wire.max_payload));
-        Ok(Response::new(watcher.into_stream()))
+        // Its place on the connection is free again when the stream is dropped.
+        let pages = watcher.into_stream().inspect(move |_| {
+            let _held = &room;
+        });
+        Ok(Response::new(pages.boxed()))
     }
 }
 

@@ -138,7 +138,9 @@ proptest! {
             })
             .collect();
         let mut wire = proto::Heads::default();
-        heads.iter().for_each(|head| push_head(&mut wire, head));
+        for head in &heads {
+            push_head(&mut wire, head);
+        }
         let mut reader = HeadReader::new(Some(wire)).unwrap();
         for head in &heads {
             prop_assert_eq!(&reader.next().unwrap(), head);
