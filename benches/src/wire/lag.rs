@@ -28,10 +28,12 @@ pub(crate) fn lead(folder: &Path, runtime: &Runtime) -> Outcome<()> {
     let served = runtime.block_on(Served::open(case, folder))?;
     let follower = served.follower_in_step()?;
     let mut appended = Vec::with_capacity(case.entries() as usize);
+    let mut late = Vec::with_capacity(appended.capacity());
     let began = nanos();
     for place in 0..case.entries() {
         let due = began + place * (1_000_000_000 / RATE);
         std::thread::sleep(Duration::from_nanos(due.saturating_sub(nanos())));
+        late.push(nanos().saturating_sub(due) as f64 / 1e6);
         let entry = served.order.entry(place)?;
         appended.push(nanos());
         runtime.block_on(served.log.append(entry))?;
@@ -58,6 +60,8 @@ pub(crate) fn lead(folder: &Path, runtime: &Runtime) -> Outcome<()> {
         line(&format!("lag_{name}_ms"), lag);
     }
     line("lag_appends_per_second", reached);
+    let late = quantile(&mut late, 0.99).ok_or("nothing was appended")?;
+    line("lag_writer_late_p99_ms", late);
     served.end(follower, runtime);
     Ok(())
 }

@@ -15,8 +15,9 @@ pub(crate) enum Said {
     At(u64),
     /// The follower's start took so many nanoseconds.
     Took(u64),
-    /// So many entries moved a replica of the follower's.
-    Applied(u64),
+    /// So many entries moved a replica of the follower's since its start, and processors spent so many
+    /// nanoseconds in it since it was ready.
+    Applied { entries: u64, cpu: u64 },
     /// A reader in the follower was given a sequence of a grain, at a time of the shared clock.
     Seen { grain: u32, sequence: u64, at: u64 },
     /// It has done what it was to do.
@@ -38,7 +39,7 @@ impl fmt::Display for Said {
             Self::Ready => write!(f, "ready"),
             Self::At(place) => write!(f, "at {place}"),
             Self::Took(nanos) => write!(f, "took {nanos}"),
-            Self::Applied(entries) => write!(f, "applied {entries}"),
+            Self::Applied { entries, cpu } => write!(f, "applied {entries} {cpu}"),
             Self::Seen {
                 grain,
                 sequence,
@@ -62,7 +63,10 @@ impl FromStr for Said {
             ["ready"] => Self::Ready,
             ["at", place] => Self::At(number(place)?),
             ["took", nanos] => Self::Took(number(nanos)?),
-            ["applied", entries] => Self::Applied(number(entries)?),
+            ["applied", entries, cpu] => Self::Applied {
+                entries: number(entries)?,
+                cpu: number(cpu)?,
+            },
             ["seen", grain, sequence, at] => Self::Seen {
                 grain: u32::try_from(number(grain)?).map_err(|_| "no such grain")?,
                 sequence: number(sequence)?,
@@ -89,7 +93,10 @@ mod tests {
             Said::Ready,
             Said::At(7),
             Said::Took(8),
-            Said::Applied(9),
+            Said::Applied {
+                entries: 9,
+                cpu: 10,
+            },
             seen,
             Said::Done,
         ] {

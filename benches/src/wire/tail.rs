@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gleaner::ReplicationLog;
-use gleaner_measure::{line, nanos};
+use gleaner_measure::{cpu_nanos, line, nanos};
 use tokio::runtime::Runtime;
 
 use super::case::Case;
@@ -33,7 +33,7 @@ pub(crate) fn lead_batches(folder: &Path, runtime: &Runtime) -> Outcome<()> {
     let follower = served.follower_in_step()?;
     let (entries, ahead) = (case.entries(), u64::from(case.grains()));
     let sent = served.bytes_sent();
-    let began = nanos();
+    let (began, cpu) = (nanos(), cpu_nanos());
     let (mut appended, mut reached) = (0, 0);
     while appended < entries {
         while appended + BATCH > reached + ahead {
@@ -49,11 +49,11 @@ pub(crate) fn lead_batches(folder: &Path, runtime: &Runtime) -> Outcome<()> {
     while reached < entries {
         reached = follower.newest_place()?;
     }
-    let seconds = (nanos() - began) as f64 / 1e9;
+    let (seconds, cpu) = ((nanos() - began) as f64 / 1e9, cpu_nanos() - cpu);
     let sent = served.bytes_sent() - sent;
     line("tail_batch_entries_per_second", entries as f64 / seconds);
     line("bytes_per_entry", sent as f64 / entries as f64);
-    tell_skipped(case, &follower)?;
+    tell_rest(case, cpu, &follower)?;
     served.end(follower, runtime);
     Ok(())
 }
@@ -66,25 +66,33 @@ pub(crate) fn lead_singles(folder: &Path, runtime: &Runtime) -> Outcome<()> {
     let mut writers = Child::writers(served.leader.local_addr())?;
     writers.expect(Said::Ready)?;
     let entries = case.entries();
-    let began = nanos();
+    let (began, cpu) = (nanos(), cpu_nanos());
     writers.go()?;
     writers.expect(Said::Done)?;
     while follower.newest_place()? < entries {}
-    let seconds = (nanos() - began) as f64 / 1e9;
+    let (seconds, cpu) = ((nanos() - began) as f64 / 1e9, cpu_nanos() - cpu);
     line("tail_single_entries_per_second", entries as f64 / seconds);
-    tell_skipped(case, &follower)?;
+    tell_rest(case, cpu, &follower)?;
     served.end(follower, runtime);
     Ok(())
 }
 
-/// Prints how many entries the follower leapt over.
-fn tell_skipped(case: Case, follower: &Child) -> Outcome<()> {
-    let Said::Applied(applied) = follower.hear()? else {
+/// Prints how many entries the follower leapt over, and the processor time of both ends.
+fn tell_rest(case: Case, leader_cpu: u64, follower: &Child) -> Outcome<()> {
+    let Said::Applied {
+        entries: applied,
+        cpu: follower_cpu,
+    } = follower.hear()?
+    else {
         return Err("the follower did not say what it applied".into());
     };
     let all = case.entries() + u64::from(case.grains());
     let skipped = all.saturating_sub(applied);
     line(&format!("{}_entries_skipped", case.name()), skipped as f64);
+    for (end, cpu) in [("leader", leader_cpu), ("follower", follower_cpu)] {
+        let name = format!("{}_{end}_cpu_us_per_entry", case.name());
+        line(&name, cpu as f64 / 1e3 / case.entries() as f64);
+    }
     Ok(())
 }
 
@@ -95,6 +103,7 @@ pub(crate) fn follow(case: Case, leader: SocketAddr, runtime: &Runtime) -> Outco
     runtime.block_on(follower.ready())?;
     Said::Ready.say()?;
     let reader = follower.raw_reader();
+    let cpu = cpu_nanos();
     let mut at = 0;
     while at < case.entries() {
         let before = at;
@@ -107,9 +116,11 @@ pub(crate) fn follow(case: Case, leader: SocketAddr, runtime: &Runtime) -> Outco
             Said::At(at).say()?;
         }
     }
+    let cpu = cpu_nanos() - cpu;
     // After it, nothing is being applied any more.
     runtime.block_on(follower.shutdown());
-    Said::Applied(follower.progress().entries_applied).say()
+    let entries = follower.progress().entries_applied;
+    Said::Applied { entries, cpu }.say()
 }
 
 /// Appends over the network, each writer one entry after the other, to grains that are its own.
