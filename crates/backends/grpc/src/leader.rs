@@ -1,5 +1,6 @@
 //! [`Leader`]: serves a log to other clusters on one port.
 
+mod answers;
 mod connection;
 mod counts;
 mod gate;
@@ -137,15 +138,15 @@ impl LeaderBuilder {
     /// After how long a call is given up whose request does not come or that the log does not answer.
     /// Default 30 s.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
-        self.settings.call_timeout = limit;
+        self.settings.call_timeout = limit.max(Duration::from_millis(1));
         self
     }
 
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may
     /// take. Default 20 s each.
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.settings.keepalive = interval;
-        self.settings.keepalive_timeout = timeout;
+        self.settings.keepalive = interval.max(Duration::from_millis(1));
+        self.settings.keepalive_timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
@@ -248,7 +249,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // Its connections end with it: they are tasks of a set that it owns.
+        // Its connections end with it: they are tasks of a set that it owns. So do their calls, when the log
+        // has answered them.
         self.task.abort();
     }
 }

@@ -23,8 +23,6 @@ use crate::proto;
 use crate::proto::leader_client::LeaderClient;
 use crate::send::Sender;
 
-/// The protocol's newest minor version.
-const MINOR: u32 = 0;
 /// What a leader may send of one stream, and of all, before it was taken in. A watch whose reader is slow
 /// holds this much at this side, and the leader then waits.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -196,9 +194,8 @@ impl Link {
             .build()
             .map_err(|error| Error::invalid(BACKEND, error.to_string()))?;
         let mut client = LeaderClient::with_origin(sender.clone(), origin);
-        let request = proto::DescribeRequest { minor: MINOR };
         let description = client
-            .describe(request)
+            .describe(proto::DescribeRequest {})
             .await
             .map_err(|status| Lost::Nothing.failed(&status, None))?
             .into_inner();

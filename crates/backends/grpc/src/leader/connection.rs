@@ -188,10 +188,7 @@ struct Counted<I> {
 
 impl<I> Counted<I> {
     fn new(io: I, counts: Arc<Counts>) -> Self {
-        Self {
-            io,
-            counts,
-        }
+        Self { io, counts }
     }
 
     fn sent(&self, written: &Poll<std::io::Result<usize>>) {

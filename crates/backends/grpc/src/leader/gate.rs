@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http_body_util::Limited;
-use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -32,6 +32,8 @@ const APPEND: &str = "/gleaner.v1.Leader/Append";
 const ASKING: usize = 8 << 20;
 /// How many connections it takes to have all turns.
 const SHARE: usize = 4;
+/// How soon it is looked again whether an answer has left, at the soonest.
+const LOOK: Duration = Duration::from_millis(10);
 /// How much of a path from anybody goes into the leader's log.
 const SHOWN: usize = 64;
 
@@ -117,7 +119,7 @@ impl Gate {
                 tracing::warn!(peer = ?self.own.peer, "an answer is not taken in: the connection is closed");
                 return;
             }
-            sleep((limit - waited).max(Duration::from_millis(10))).await;
+            sleep(limit.saturating_sub(waited).max(LOOK)).await;
         }
     }
 
@@ -130,7 +132,9 @@ impl Gate {
         let admitted = self.service.access.admit(bearer(request.headers()));
         let grant = admitted.map_err(|refused| {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            let call = path.get(..SHOWN).unwrap_or(path.get(..1).unwrap_or_default());
+            let call = path
+                .get(..SHOWN)
+                .unwrap_or(path.get(..1).unwrap_or_default());
             let call = if path.len() <= SHOWN { path } else { call };
             tracing::warn!(peer = ?self.own.peer, call, %refused, "refused");
             Status::unauthenticated(refused.to_string())
@@ -149,7 +153,11 @@ impl Gate {
                 .map_err(|_| Status::resource_exhausted("too many watches on one connection"))?;
             request.extensions_mut().insert(Arc::new(watch));
         }
-        let turn = if lasts { None } else { Some(self.turn().await?) };
+        let turn = if lasts {
+            None
+        } else {
+            Some(self.turn().await?)
+        };
         // What stands before a message says how long it is.
         let request = request.map(|body| Body::new(Limited::new(body, most.saturating_add(5))));
         let answered = timeout(self.settings.call_timeout, self.server.call(request)).await;

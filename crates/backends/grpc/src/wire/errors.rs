@@ -103,7 +103,7 @@ pub(crate) fn decode_error(
         },
         Kind::Expired => ErrorKind::Expired,
         Kind::Invalid => ErrorKind::Invalid,
-        Kind::Unspecified | Kind::Permanent | Kind::Denied => ErrorKind::Permanent,
+        Kind::Unspecified | Kind::Permanent => ErrorKind::Permanent,
     };
     let error = Error::new(kind, BACKEND, clipped(&wire.message));
     Ok(match (grain, wire.cursor) {

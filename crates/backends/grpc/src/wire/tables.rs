@@ -112,7 +112,10 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn learn_types(&mut self, new: Vec<String>) -> Result<(), Malformed> {
-        if new.iter().any(|name| name.is_empty() || name.len() > GrainId::MAX_PART) {
+        if new
+            .iter()
+            .any(|name| name.is_empty() || name.len() > GrainId::MAX_PART)
+        {
             return Err(Malformed("a grain's type is empty or too long"));
         }
         learn(&mut self.types, new.into_iter().map(Arc::from))

@@ -40,11 +40,7 @@ async fn every_call(log: &GrpcLog) -> Vec<(Right, &'static str, Result<(), Error
                 .await
                 .map(drop),
         ),
-        (
-            Right::Read,
-            "start",
-            log.start(&planes).await.map(drop),
-        ),
+        (Right::Read, "start", log.start(&planes).await.map(drop)),
         (
             Right::Append,
             "append",
@@ -75,7 +71,11 @@ async fn a_token_is_good_for_the_calls_of_its_rights_and_for_no_others() {
                 continue;
             }
             let error = done.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Permanent, "{right}, {call}: {error}");
+            assert_eq!(
+                error.kind(),
+                ErrorKind::Permanent,
+                "{right}, {call}: {error}"
+            );
             assert!(error.to_string().contains("lacks the right"), "{error}");
             let said = place.said.count(&format!("call=\"{call}\""));
             assert_eq!(said, 1, "{right}: {call} was refused and not said");
