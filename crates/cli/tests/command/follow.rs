@@ -72,33 +72,6 @@ fn it_ends_well_when_told_to() {
 }
 
 #[test]
-#[cfg(unix)]
-fn it_ends_though_the_log_has_nothing() {
-    let place = Place::new();
-    let mut running = follow(&place, &["--all"]);
-    place.append("a", "1", "one");
-    running.until(stands_at("1", "1:1"));
-    let idle = follow(
-        &place,
-        &["--type", "nothing", "--store", "sqlite:replicas.db"],
-    );
-    // The store is made when it follows.
-    let begun = std::time::Instant::now();
-    while !place.path("replicas.db").exists() {
-        assert!(begun.elapsed() < crate::program::GUARD);
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    idle.signal("INT");
-    running.signal("INT");
-    let ended = running.end();
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    // Told before it listened for that, it ends as any process does.
-    use std::os::unix::process::ExitStatusExt;
-    let status = idle.end().status;
-    assert!(status.success() || status.signal() == Some(2), "{status}");
-}
-
-#[test]
 fn only_what_was_asked_for_is_followed() {
     let place = Place::new();
     for (name, key) in [
