@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gleaner::{
     Appended, Budget, CatchUp, Caught, ChangeFeed, Changes, Claim, Cursor, Entry, Error, Filter,
-    GrainId, Head, HeadPage, Identity, Limits, Page, Position, ReplicationLog, Result, Truncation,
+    GrainId, Head, HeadPage, Identity, Limits, Page, Position, Pushed, ReplicationLog, Result,
+    Truncation,
 };
 
 /// Counts every call of a log and of its feed, waits included, and the payload bytes that reads bring
@@ -126,5 +127,16 @@ impl ChangeFeed for Counted {
             Ok(feed) => feed.wait(since, at_most).await,
             Err(_) => tokio::time::sleep(at_most).await,
         }
+    }
+
+    async fn pushed(&self, filter: &Filter) -> Pushed {
+        let Ok(feed) = self.feed_call() else {
+            return std::future::pending().await;
+        };
+        let pushed = feed.pushed(filter).await;
+        for run in &pushed.runs {
+            self.brought(&run.entries);
+        }
+        pushed
     }
 }

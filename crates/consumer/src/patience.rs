@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use gleaner_core::{
     Advance, Appended, Binding, Budget, CatchUp, ChangeFeed, Changes, Claim, Cursor, Entry, Error,
     Expected, Filter, GrainId, Head, HeadPage, Identity, Limits, LogId, Mark, Outcome, Page,
-    Position, Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, ReplicationLog, Result,
-    Truncation,
+    Position, Pushed, Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, ReplicationLog,
+    Result, Truncation,
 };
 use tokio::time::timeout;
 
@@ -117,6 +117,14 @@ impl ChangeFeed for PatientLog {
         };
         // Its own time is the limit. A wait that does not end by it is ended here.
         let _ = timeout(at_most, feed.wait(since, at_most)).await;
+    }
+
+    async fn pushed(&self, filter: &Filter) -> Pushed {
+        // Not bounded in time: a log may have nothing to send for ever, and nothing waits for this.
+        match self.log.feed() {
+            Some(feed) => feed.pushed(filter).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Error, Filter, GrainId, Head, Identity, Result};
+use crate::{Entry, Error, Filter, GrainId, Head, Identity, Result};
 
 /// A place in a change feed: a number per feed shard, bound to the log's identity and to a filter.
 ///
@@ -89,7 +89,26 @@ pub struct Changes {
     pub age: Duration,
 }
 
-/// Names the grains of a log that have moved since a position.
+/// Entries that a log sends unasked (F5).
+#[derive(Debug, Clone)]
+pub struct Pushed {
+    /// The log that they were read from.
+    pub identity: Identity,
+    /// One a grain and sending; ascending, each Delta behind its predecessor, never empty. A receiver
+    /// does not rely on that: what does not fit is not applied.
+    pub runs: Vec<PushedRun>,
+}
+
+/// What was sent unasked about one grain.
+#[derive(Debug, Clone)]
+pub struct PushedRun {
+    /// Whose.
+    pub grain: GrainId,
+    /// In ascending order.
+    pub entries: Vec<Entry>,
+}
+
+/// Names the grains of a log that have moved since a position, and may send what moved them.
 ///
 /// # Contract
 /// - **F1** Every grain in the filter whose head moved after `since` and by `next` is in `moved`, with
@@ -100,7 +119,10 @@ pub struct Changes {
 /// - **F3** A position of another identity, for a wider filter, or beyond the end is `Expired`.
 ///   Taking `start()`, then listing all heads in any pages, then `changes` from it, misses nothing.
 /// - **F4** Each feed shard gets a share of `limit`.
-/// - **F5** Wake-ups are hints: lost, doubled or late they cost only lag.
+/// - **F5** Wake-ups and pushed entries are hints: lost, doubled, late or out of order they cost only
+///   lag. They never confirm an age and never quarantine; a pushed entry is applied only if it fits. It
+///   is an entry of the log, as [`read_from`](crate::ReplicationLog::read_from) gives it, and of a grain
+///   of the filter.
 #[async_trait]
 pub trait ChangeFeed: Send + Sync {
     /// The feed's end at this moment, for a filter.
@@ -148,4 +170,25 @@ pub trait ChangeFeed: Send + Sync {
     /// # Cost
     /// None, or a subscription held open.
     async fn wait(&self, since: &Position, at_most: Duration);
+
+    /// The next entries that the log sends unasked about grains of the filter: small ones, as soon as
+    /// they are appended, so that a change needs no further round trip. A log that sends none never
+    /// returns, which is what this does unless it is overridden.
+    ///
+    /// Nothing is owed: a log sends what is cheap to send. It holds back no more than a bounded amount
+    /// for a caller who is slow to ask again, and drops the rest. What is appended while nobody asks need
+    /// not be sent.
+    ///
+    /// # Contract
+    /// F5. Errors are not reported here: the next `changes` does.
+    ///
+    /// # Cancel safety
+    /// Safe. What was being handed over may be lost, which costs only lag.
+    ///
+    /// # Cost
+    /// None, or a subscription held open.
+    async fn pushed(&self, filter: &Filter) -> Pushed {
+        let _ = filter;
+        std::future::pending().await
+    }
 }

@@ -9,7 +9,7 @@
 //! ```text
 //! ReplicationLog (L1-L12)      ChangeFeed (F1-F5)            ReplicaStore (S1-S9)
 //!   append, claim                start, changes, wait          apply, rebase, remove
-//!   heads, list_heads                                          get, cursor, list
+//!   heads, list_heads            pushed                        get, cursor, list
 //!   read_from, catch_up                                        peek, handle
 //!   truncate
 //! ```
@@ -46,7 +46,7 @@ pub use entry::{
     DigestMismatch, Draft, Entry, Kind, Schema, Source, UnixMillis, UnknownKind, Writer,
 };
 pub use error::{Error, ErrorKind, Result};
-pub use feed::{ChangeFeed, Changes, Moved, Position};
+pub use feed::{ChangeFeed, Changes, Moved, Position, Pushed, PushedRun};
 pub use filter::{Filter, InvalidShare};
 pub use fold::{Fold, FoldError};
 pub use grain::{GrainId, InvalidGrain};

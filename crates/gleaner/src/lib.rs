@@ -59,3 +59,9 @@ pub mod memory {
 pub mod sqlite {
     pub use gleaner_sqlite::*;
 }
+
+/// A leader's log over the network, and the leader.
+#[cfg(feature = "grpc")]
+pub mod grpc {
+    pub use gleaner_grpc::*;
+}

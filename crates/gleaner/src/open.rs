@@ -1,5 +1,8 @@
 //! [`open`] and [`open_store`]: backends by URL.
 
+#[cfg(feature = "grpc")]
+mod leader;
+
 use std::sync::Arc;
 
 use gleaner_core::{Error, Fold, ReplicaStore, ReplicationLog};
@@ -22,7 +25,7 @@ pub enum OpenError {
         /// A log or a store.
         what: &'static str,
         /// What is built in.
-        built_in: &'static str,
+        built_in: String,
     },
     /// The URL lacks something, or has something that its backend does not take.
     #[error("{url:?}: {why}")]
@@ -30,20 +33,20 @@ pub enum OpenError {
         /// What was given.
         url: String,
         /// What is wrong.
-        why: &'static str,
+        why: String,
     },
     /// The backend could not open it.
     #[error(transparent)]
     Backend(#[from] Error),
 }
 
-/// The schemes that this build opens.
-const BUILT_IN: &str = match (cfg!(feature = "memory"), cfg!(feature = "sqlite")) {
-    (true, true) => "memory, sqlite",
-    (true, false) => "memory",
-    (false, true) => "sqlite",
-    (false, false) => "none",
-};
+/// The schemes that this build opens logs of.
+const BUILT_IN: &[(&str, bool)] = &[
+    ("memory", cfg!(feature = "memory")),
+    ("sqlite", cfg!(feature = "sqlite")),
+    ("grpc", cfg!(feature = "grpc")),
+    ("grpcs", cfg!(feature = "grpc")),
+];
 
 /// Opens a log by URL.
 ///
@@ -51,6 +54,11 @@ const BUILT_IN: &str = match (cfg!(feature = "memory"), cfg!(feature = "sqlite")
 /// |---|---|
 /// | `memory:` | a new, empty one in this process, gone with its last handle |
 /// | `sqlite:PATH` | the file at that path, created if it is missing; shared by processes |
+/// | `grpcs://HOST:PORT?ca=F&token-file=F` | the log that a leader serves; `cert=F&key=F` to show a certificate too |
+/// | `grpc://HOST:PORT?insecure=true` | the same, unencrypted; `token-file=F` if the leader wants one |
+///
+/// A leader is first asked by the first call: one that is not up yet is no error here. Paths in a query
+/// are percent-decoded; a secret never stands in a URL.
 ///
 /// # Errors
 /// [`OpenError`]: the URL, the scheme, or the backend, which names the path.
@@ -66,6 +74,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn ReplicationLog>, OpenError> {
             some_path(url, path)?;
             Ok(Arc::new(gleaner_sqlite::SqliteLog::open(path).await?))
         }
+        #[cfg(feature = "grpc")]
+        ("grpc" | "grpcs", _) => Ok(Arc::new(leader::open(url)?)),
         (scheme, _) => Err(unknown(scheme, "a log")),
     }
 }
@@ -113,10 +123,21 @@ fn split(url: &str) -> Result<(&str, &str), OpenError> {
 }
 
 fn unknown(scheme: &str, what: &'static str) -> OpenError {
+    // Replicas are kept here, not at a leader.
+    let opens = |name: &str| what == "a log" || !name.starts_with("grpc");
+    let built_in: Vec<&str> = BUILT_IN
+        .iter()
+        .filter(|(name, built_in)| *built_in && opens(name))
+        .map(|(name, _)| *name)
+        .collect();
     OpenError::UnknownScheme {
         scheme: scheme.to_owned(),
         what,
-        built_in: BUILT_IN,
+        built_in: if built_in.is_empty() {
+            "none".to_owned()
+        } else {
+            built_in.join(", ")
+        },
     }
 }
 
@@ -127,7 +148,7 @@ fn nothing_after(url: &str, rest: &str) -> Result<(), OpenError> {
     } else {
         Err(OpenError::BadUrl {
             url: url.to_owned(),
-            why: "nothing follows memory:",
+            why: "nothing follows memory:".to_owned(),
         })
     }
 }
@@ -137,7 +158,7 @@ fn some_path(url: &str, path: &str) -> Result<(), OpenError> {
     if path.is_empty() {
         Err(OpenError::BadUrl {
             url: url.to_owned(),
-            why: "a path follows sqlite:",
+            why: "a path follows sqlite:".to_owned(),
         })
     } else {
         Ok(())
@@ -159,6 +180,11 @@ mod tests {
         assert!(refused("grains.db").await.contains("grains.db"));
         assert!(refused(":x").await.contains("scheme:rest"));
         assert!(refused("tape:reel").await.contains("memory, sqlite"));
+        let stores = match open_store("tape:reel", None).await {
+            Ok(_) => panic!("a store on tape opened"),
+            Err(error) => error.to_string(),
+        };
+        assert!(stores.contains("memory, sqlite") && !stores.contains("grpc"));
         assert!(refused("memory:x").await.contains("nothing follows"));
         assert!(refused("sqlite:").await.contains("a path follows"));
         assert!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gleaner_core::{
     Appended, Budget, CatchUp, Caught, ChangeFeed, Changes, Claim, Cursor, Entry, Filter, GrainId,
-    Head, HeadPage, Identity, Limits, Page, Position, ReplicationLog, Result, Truncation,
+    Head, HeadPage, Identity, Limits, Page, Position, Pushed, ReplicationLog, Result, Truncation,
 };
 use gleaner_memory::MemoryLog;
 use parking_lot::Mutex;
@@ -260,5 +260,9 @@ impl ChangeFeed for RigLog {
             1 => tokio::time::sleep(at_most).await,
             _ => tokio::task::yield_now().await,
         }
+    }
+
+    async fn pushed(&self, filter: &Filter) -> Pushed {
+        self.current().pushed(filter).await
     }
 }

@@ -1,0 +1,136 @@
+//! Errors of the log on their way through the wire.
+
+use gleaner_core::{Epoch, Error, ErrorKind, Fence, GrainId, Result, Writer};
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::{HeadReader, Malformed, cursor, encode_cursor, push_head};
+use crate::BACKEND;
+use crate::proto;
+use crate::proto::error::Kind;
+
+/// The longest message for people that travels, in bytes.
+const LONGEST: usize = 1 << 10;
+
+/// An error of the served log.
+pub(crate) fn encode_error(error: &Error) -> proto::Error {
+    let mut wire = proto::Error {
+        message: clipped(&error.to_string()).to_owned(),
+        cursor: error.cursor().map(encode_cursor),
+        ..proto::Error::default()
+    };
+    let kind = match error.kind() {
+        ErrorKind::Transient => Kind::Transient,
+        ErrorKind::Unknown => Kind::Unknown,
+        ErrorKind::Fenced { fence } => {
+            wire.fence_epoch = fence.epoch.get();
+            wire.fence_writer = fence.writer.get();
+            Kind::Fenced
+        }
+        ErrorKind::Conflict { head } => {
+            wire.head = head.map(|head| {
+                let mut heads = proto::Heads::default();
+                push_head(&mut heads, &head);
+                heads
+            });
+            Kind::Conflict
+        }
+        ErrorKind::Truncated { floor } => {
+            wire.floor = Some(encode_cursor(floor));
+            Kind::Truncated
+        }
+        ErrorKind::Expired => Kind::Expired,
+        ErrorKind::Invalid => Kind::Invalid,
+        // A kind that this version does not know allows nothing.
+        _ => Kind::Permanent,
+    };
+    wire.set_kind(kind);
+    wire
+}
+
+fn clipped(message: &str) -> &str {
+    let end = (0..=LONGEST.min(message.len()))
+        .rev()
+        .find(|at| message.is_char_boundary(*at))
+        .unwrap_or(0);
+    message.get(..end).unwrap_or_default()
+}
+
+/// An error that came over the wire, of the grain that it was answered for.
+pub(crate) fn decode_error(
+    wire: proto::Error,
+    grain: Option<&GrainId>,
+) -> Result<Error, Malformed> {
+    let kind = match wire.kind() {
+        Kind::Transient => ErrorKind::Transient,
+        Kind::Unknown => ErrorKind::Unknown,
+        Kind::Fenced => ErrorKind::Fenced {
+            fence: Fence {
+                epoch: Epoch::new(wire.fence_epoch),
+                writer: Writer::new(wire.fence_writer),
+            },
+        },
+        Kind::Conflict => {
+            let mut heads = HeadReader::new(wire.head)?;
+            let head = if heads.left() == 0 {
+                None
+            } else {
+                Some(heads.next()?)
+            };
+            heads.end()?;
+            ErrorKind::Conflict { head }
+        }
+        Kind::Truncated => ErrorKind::Truncated {
+            floor: cursor(wire.floor),
+        },
+        Kind::Expired => ErrorKind::Expired,
+        Kind::Invalid => ErrorKind::Invalid,
+        Kind::Unspecified | Kind::Permanent | Kind::Denied => ErrorKind::Permanent,
+    };
+    let error = Error::new(kind, BACKEND, clipped(&wire.message));
+    Ok(match (grain, wire.cursor) {
+        (Some(grain), Some(at)) => error.at(grain, cursor(Some(at))),
+        (Some(grain), None) => error.of(grain),
+        (None, _) => error,
+    })
+}
+
+/// A call of the served log that failed as a whole.
+pub(crate) fn status_of_error(error: &Error) -> Status {
+    let code = match error.kind() {
+        ErrorKind::Transient => Code::Unavailable,
+        ErrorKind::Unknown => Code::Unknown,
+        ErrorKind::Fenced { .. } | ErrorKind::Conflict { .. } => Code::FailedPrecondition,
+        ErrorKind::Truncated { .. } | ErrorKind::Expired => Code::OutOfRange,
+        ErrorKind::Invalid => Code::InvalidArgument,
+        _ => Code::Internal,
+    };
+    let wire = encode_error(error);
+    let message = wire.message.clone();
+    Status::with_details(code, message, wire.encode_to_vec().into())
+}
+
+/// What a failed call means for its caller. `lost` says what may have happened if the answer was lost.
+pub(crate) fn error_of_status(status: &Status, lost: ErrorKind, grain: Option<&GrainId>) -> Error {
+    if !status.details().is_empty()
+        && let Ok(wire) = proto::Error::decode(status.details())
+        && let Ok(error) = decode_error(wire, grain)
+    {
+        return error;
+    }
+    let kind = match status.code() {
+        // Refused before anything was done.
+        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
+            ErrorKind::Permanent
+        }
+        Code::InvalidArgument | Code::OutOfRange => ErrorKind::Invalid,
+        Code::ResourceExhausted => ErrorKind::Transient,
+        _ => lost,
+    };
+    let message = format!("{:?}: {}", status.code(), clipped(status.message()));
+    let error = Error::new(kind, BACKEND, message);
+    match grain {
+        Some(grain) => error.of(grain),
+        None => error,
+    }
+}
