@@ -24,8 +24,10 @@ pub(crate) async fn run(options: Append, out: &mut Out) -> Result<()> {
         _ => None,
     };
     let log = open::log(&options.log.url).await?;
-    let limits = log.limits();
     let patience = Patience::new(options.timeout.timeout);
+    // A leader's limits are known once it was asked anything.
+    patience.again(|| log.identity()).await?;
+    let limits = log.limits();
     let source = Source::new(options.source);
     let mut pen = Pen::new(log, patience, source, options.writer);
     let Some(grain) = one else {

@@ -1,24 +1,28 @@
 //! What can be asked for on the command line.
 
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gleaner::grpc::access::Right;
 use gleaner::{Cursor, Epoch, Writer};
 
-use crate::scope::Scope;
+use crate::scope::{Rules, Scope};
 
 /// The exit codes, as `--help` and the manual say them.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; also if standard output was closed, and if follow was told to end
+  0  done; also if standard output was closed, and if serve or follow was told to end
   1  failed, and waiting will not help
   2  the command line or the input is wrong
+  3  the leader refuses the token, or what was asked with it
   4  another writer owns the grain, or the entry does not follow its head
   5  the log cannot be reached or did not answer; the same command may succeed later
   6  there is no such grain, or no such file
   7  follow --once: some replicas do not stand as the log does";
 
-/// Append to a replication log, follow it, and look into it.
+/// Serve a replication log, append to it, follow it, and look into it.
 #[derive(Debug, Parser)]
 #[command(name = "gleaner", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -32,6 +36,8 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Be the leader of a log: serve it to other clusters on one port, until told to end.
+    Serve(Serve),
     /// Append one entry from standard input, or many.
     Append(Append),
     /// Follow grains: print each change until told to end, or what they hold once all is caught up.
@@ -42,12 +48,16 @@ pub(crate) enum Command {
     Show(Show),
     /// Remove history that is older than the newest whole state.
     Truncate(Truncate),
+    /// Make tokens for a leader.
+    #[command(subcommand)]
+    Token(Token),
 }
 
 /// Which log.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Log {
-    /// The log: sqlite:PATH or memory:
+    /// The log: `sqlite:PATH`, `memory:`, `grpcs://HOST:PORT?ca=F&token-file=F`, or
+    /// `grpc://HOST:PORT?insecure=true`
     #[arg(long = "log", value_name = "URL")]
     pub(crate) url: String,
 }
@@ -58,6 +68,31 @@ pub(crate) struct Timeout {
     /// How long a call to the log is tried, such as 500ms or 1m
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
+}
+
+/// Serve.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    /// Where to listen, such as 127.0.0.1:7431; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+    /// Who may do what: a file of the lines that `token new` prints; followed as it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The leader's certificate and those that lead to its authority, in PEM; followed as it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Ask everyone for a certificate of this authority
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Go without TLS or without tokens if they are not given: whoever reaches the port reads and writes
+    #[arg(long)]
+    pub(crate) insecure: bool,
 }
 
 /// Append.
@@ -181,6 +216,42 @@ pub(crate) struct Truncate {
     pub(crate) before: Option<Cursor>,
     #[command(flatten)]
     pub(crate) timeout: Timeout,
+}
+
+/// Tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Draw a secret, print it once, and print the line that admits it.
+    New(TokenNew),
+}
+
+/// A new token.
+#[derive(Debug, Args)]
+pub(crate) struct TokenNew {
+    /// What the leader calls its holder; no two are alike
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// What its holder may do: read, append, claim, truncate; may be given several times
+    #[arg(long, value_name = "RIGHT", required = true, value_delimiter = ',', value_parser = right)]
+    pub(crate) right: Vec<Right>,
+    #[command(flatten)]
+    pub(crate) scope: Rules,
+    /// For how long, such as 90days [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) expires_in: Option<Duration>,
+    /// Append the line to this file, too; it is made for its owner alone if it is missing
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text.to_socket_addrs().map_err(|error| error.to_string())?;
+    found.next().ok_or_else(|| "no such host".to_owned())
+}
+
+fn right(text: &str) -> Result<Right, String> {
+    text.parse()
+        .map_err(|error: gleaner::grpc::access::UnknownRight| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

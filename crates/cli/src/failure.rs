@@ -4,6 +4,9 @@ use std::error::Error as StdError;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use gleaner::grpc::LeaderError;
+use gleaner::grpc::access::{AccessError, LineFault, SecretError};
+use gleaner::grpc::tls::TlsError;
 use gleaner::{Error, ErrorKind, FollowError, InvalidGrain, OpenError, ReadError};
 
 /// The result of a command or a part of one.
@@ -18,6 +21,8 @@ pub(crate) enum Kind {
     Input,
     /// The log says that the call is wrong: over a limit, say.
     Invalid,
+    /// The leader refuses the token, or what was asked with it.
+    Denied,
     /// Another writer owns the grain.
     Fenced,
     /// The entry does not follow the head.
@@ -46,6 +51,7 @@ impl Kind {
             Self::Usage => "usage",
             Self::Input => "input",
             Self::Invalid => "invalid",
+            Self::Denied => "denied",
             Self::Fenced => "fenced",
             Self::Conflict => "conflict",
             Self::Transient => "transient",
@@ -65,6 +71,7 @@ impl Kind {
             Self::Closed => 0,
             Self::Truncated | Self::Permanent | Self::Io => 1,
             Self::Usage | Self::Input | Self::Invalid => 2,
+            Self::Denied => 3,
             Self::Fenced | Self::Conflict => 4,
             Self::Transient | Self::Unknown => 5,
             Self::Absent => 6,
@@ -159,6 +166,14 @@ pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
     said
 }
 
+/// Whether a leader refused the token or what was asked with it. To a caller of the library that is one
+/// of the things that waiting does not change; to a script it is another token that is wanted.
+fn is_denied(error: &Error) -> bool {
+    let said = error.to_string();
+    let said = said.strip_prefix("grpc: permanent: ").unwrap_or_default();
+    said.starts_with("Unauthenticated: ") || said.starts_with("PermissionDenied: ")
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
@@ -168,6 +183,7 @@ impl From<Error> for Failure {
             ErrorKind::Conflict { .. } => Kind::Conflict,
             ErrorKind::Truncated { .. } => Kind::Truncated,
             ErrorKind::Invalid => Kind::Invalid,
+            _ if is_denied(&error) => Kind::Denied,
             // A feed position, which no command hands in, or a kind that is newer than this.
             _ => Kind::Permanent,
         };
@@ -205,5 +221,34 @@ impl From<ReadError> for Failure {
 impl From<InvalidGrain> for Failure {
     fn from(error: InvalidGrain) -> Self {
         Self::new(Kind::Usage, error.to_string())
+    }
+}
+
+/// Files and options that do not make a leader or a token are the command line's fault.
+macro_rules! usage {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(Kind::Usage, with_causes(&error))
+            }
+        }
+    )*};
+}
+
+usage!(AccessError, LineFault, TlsError);
+
+impl From<LeaderError> for Failure {
+    fn from(error: LeaderError) -> Self {
+        let kind = match error {
+            LeaderError::Listen { .. } => Kind::Io,
+            _ => Kind::Usage,
+        };
+        Self::new(kind, with_causes(&error))
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        Self::new(Kind::Io, with_causes(&error))
     }
 }

@@ -1,8 +1,6 @@
 //! `gleaner follow`: keep replicas at the newest state and say so.
 
-use std::sync::Arc;
-
-use gleaner::{FollowError, Follower, ReplicaStore};
+use gleaner::{Error, FollowError, Follower, ReplicaStore, ReplicationLog};
 
 use crate::cli::Follow;
 use crate::failure::{Failure, Kind, Result};
@@ -12,54 +10,67 @@ use crate::patience::Patience;
 use crate::progress;
 use crate::scope::Scope;
 use crate::states;
-use crate::stop;
+use crate::stop::Stop;
 use crate::watched::Watched;
 
 pub(crate) async fn run(options: Follow, out: &mut Out) -> Result<()> {
+    let mut stop = Stop::listen()?;
     let log = open::log(&options.log.url).await?;
     let store = open::store(&options.store).await?;
-    let follower = Follower::builder(log, store.clone())
+    let follower = Follower::builder(log.clone(), store.clone())
         .poll_interval(options.poll_interval)
         .spawn();
+    let begun = begin(&*log, &follower, &options.scope);
     let done = if options.once {
         let patience = options.timeout.map(Patience::new);
-        once(&follower, store, &options.scope, patience, out).await
+        let work = async {
+            let held = once(&follower, begun, patience).await?;
+            say(&follower, &*store, &options.scope, held, out).await
+        };
+        tokio::select! {
+            biased;
+            () = stop.asked() => Ok(()),
+            done = work => done,
+        }
     } else {
-        until_asked(&follower, &options.scope, out).await
+        until_asked(&follower, begun, &mut stop, out).await
     };
     // What is being applied is applied; whoever does not want to wait for it asks again.
     tokio::select! {
         () = follower.shutdown() => done,
-        () = stop::asked() => done,
+        () = stop.asked() => done,
     }
 }
 
 /// Says each change until told to end; then what is on its way, too.
-async fn until_asked(follower: &Follower, scope: &Scope, out: &mut Out) -> Result<()> {
+async fn until_asked(
+    follower: &Follower,
+    begun: impl Future<Output = Result<()>> + Send,
+    stop: &mut Stop,
+    out: &mut Out,
+) -> Result<()> {
     let mut watched = Watched::new(follower);
     let ending = async {
-        stop::asked().await;
+        stop.asked().await;
         tokio::select! {
             () = follower.shutdown() => Ok(()),
             // Told twice: whoever it is does not want to wait for the rest.
-            () = stop::asked() => Err(Failure::new(Kind::Closed, "told to end at once")),
+            () = stop.asked() => Err(Failure::new(Kind::Closed, "told to end at once")),
         }
     };
     // Grains are said as they come, while others are still being listed; the changes end with the
     // follower.
-    tokio::try_join!(ending, begin(follower, scope), watched.say(out)).map(|_| ())
+    tokio::try_join!(ending, begun, watched.say(out)).map(|_| ())
 }
 
-/// Waits until all is caught up, and says what the replicas hold.
+/// Waits until all is caught up; how many replicas do not stand as the log does then.
 async fn once(
     follower: &Follower,
-    store: Arc<dyn ReplicaStore>,
-    scope: &Scope,
+    begun: impl Future<Output = Result<()>> + Send,
     patience: Option<Patience>,
-    out: &mut Out,
-) -> Result<()> {
+) -> Result<usize> {
     let caught_up = async {
-        begin(follower, scope).await?;
+        begun.await?;
         follower.ready().await?;
         match follower.caught_up().await {
             Ok(caught_up) => Ok(caught_up.held),
@@ -74,12 +85,18 @@ async fn once(
             None => caught_up.await,
         }
     };
-    let held = tokio::select! {
-        biased;
-        () = stop::asked() => return Ok(()),
-        held = progress::following(follower, waiting) => held?,
-    };
-    let unknown = states::say_all(follower, &*store, scope, out).await?;
+    progress::following(follower, waiting).await
+}
+
+/// Says what the replicas hold.
+async fn say(
+    follower: &Follower,
+    store: &dyn ReplicaStore,
+    scope: &Scope,
+    held: usize,
+    out: &mut Out,
+) -> Result<()> {
+    let unknown = states::say_all(follower, store, scope, out).await?;
     if held > 0 {
         let stand = if held == 1 {
             "replica does"
@@ -99,18 +116,43 @@ async fn once(
 }
 
 /// Follows all that was asked for, as far as it comes before the end.
-async fn begin(follower: &Follower, scope: &Scope) -> Result<()> {
+async fn begin(log: &dyn ReplicationLog, follower: &Follower, scope: &Scope) -> Result<()> {
     let all = async {
         for grain in &scope.grains {
             follower.follow(grain.clone()).await?;
         }
         for filter in &scope.filters {
+            refused(log.list_heads(filter, None, 1).await)?;
             follower.follow_all(filter.clone()).await?;
+        }
+        if !scope.grains.is_empty() {
+            refused(log.heads(&scope.grains).await)?;
         }
         Ok(())
     };
     match all.await {
-        Ok(()) | Err(FollowError::Ended) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(Refused::Follower(FollowError::Ended)) | Ok(()) => Ok(()),
+        Err(Refused::Follower(error)) => Err(error.into()),
+        Err(Refused::Log(error)) => Err(error.into()),
+    }
+}
+
+enum Refused {
+    Follower(FollowError),
+    Log(Error),
+}
+
+impl From<FollowError> for Refused {
+    fn from(error: FollowError) -> Self {
+        Self::Follower(error)
+    }
+}
+
+/// A follower waits for a log whatever it says. At its beginning, a token that does not do is a mistake
+/// of the one who typed it.
+fn refused<T>(answer: gleaner::Result<T>) -> Result<(), Refused> {
+    match answer {
+        Err(error) if !error.is_retryable() => Err(Refused::Log(error)),
+        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@
 //! much as one writer must ([`pen`]) and decides nothing about replicas.
 //!
 //! ```text
-//! cli, scope -> append (lines, pen) | follow (watched, states) | heads | show | truncate
+//! cli, scope -> serve | append (lines, pen) | follow (watched, states) | heads | show | truncate | token
 //!                   |
 //!                out (text, or an object a line) and failure (kind, exit code)
 //! ```
@@ -23,9 +23,11 @@ mod pen;
 mod progress;
 mod said;
 mod scope;
+mod serve;
 mod show;
 mod states;
 mod stop;
+mod token;
 mod traces;
 mod truncate;
 mod watched;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Token};
 use crate::failure::Result;
 use crate::out::Out;
 
@@ -56,10 +58,12 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, out: &mut Out) -> Result<()> {
     match command {
+        Command::Serve(options) => serve::run(options, out).await,
         Command::Append(options) => append::run(options, out).await,
         Command::Follow(options) => follow::run(options, out).await,
         Command::Heads(options) => heads::run(options, out).await,
         Command::Show(options) => show::run(options, out).await,
         Command::Truncate(options) => truncate::run(options, out).await,
+        Command::Token(Token::New(options)) => token::new(options, out),
     }
 }

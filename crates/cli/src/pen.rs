@@ -145,7 +145,19 @@ impl Pen {
     }
 
     async fn claim(&mut self, grains: &[(Option<u64>, GrainId)]) -> Result<()> {
-        let mut open = self.first_claims(grains).await?;
+        // The fence tells which epoch is free; nothing has to be read for it.
+        let first = self.going_on.unwrap_or(Epoch::new(1));
+        let mut open: Vec<(Option<u64>, Claim)> = grains
+            .iter()
+            .map(|(line, grain)| {
+                let claim = Claim {
+                    grain: grain.clone(),
+                    epoch: first,
+                    writer: self.writer,
+                };
+                (*line, claim)
+            })
+            .collect();
         for _ in 0..MAX_RAISES {
             let claims: Vec<Claim> = open.iter().map(|(_, claim)| claim.clone()).collect();
             let log = &self.log;
@@ -188,29 +200,6 @@ impl Pen {
             FailureKind::Fenced,
             "other writers claim the grain faster than this one",
         ))
-    }
-
-    /// The epochs that look free, by the heads.
-    async fn first_claims(
-        &self,
-        grains: &[(Option<u64>, GrainId)],
-    ) -> Result<Vec<(Option<u64>, Claim)>> {
-        let ids: Vec<GrainId> = grains.iter().map(|(_, grain)| grain.clone()).collect();
-        let heads = match self.going_on {
-            Some(_) => vec![None; ids.len()],
-            None => self.patience.again(|| self.log.heads(&ids)).await?,
-        };
-        let claims = grains.iter().zip(heads).map(|((line, grain), head)| {
-            let above = head.map_or(Epoch::ZERO, |head| head.cursor.epoch).next();
-            let claim = Claim {
-                grain: grain.clone(),
-                // Behind the last epoch there is none, and the claim is refused as invalid.
-                epoch: self.going_on.or(above).unwrap_or(Epoch::ZERO),
-                writer: self.writer,
-            };
-            (*line, claim)
-        });
-        Ok(claims.collect())
     }
 
     /// Numbers a wish and closes it; a Delta that begins an epoch behind the whole state that it
