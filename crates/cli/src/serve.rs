@@ -33,7 +33,7 @@ pub(crate) async fn run(options: Serve, out: &mut Out) -> Result<()> {
     let leader = leader.bind(options.listen).await?;
     // It serves, whether or not anybody is told where.
     out.tell(&[Serving {
-        serving: options.log.url,
+        log: options.log.url,
         listen: leader.local_addr(),
         tls,
         tokens,
@@ -48,7 +48,8 @@ pub(crate) async fn run(options: Serve, out: &mut Out) -> Result<()> {
 
 #[derive(Debug, Serialize)]
 struct Serving {
-    serving: String,
+    #[serde(rename = "serving")]
+    log: String,
     listen: SocketAddr,
     tls: bool,
     tokens: bool,
@@ -57,13 +58,13 @@ struct Serving {
 impl fmt::Display for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            serving,
+            log,
             listen,
             tls,
             tokens,
         } = self;
         let tls = if *tls { "TLS" } else { "no TLS" };
         let tokens = if *tokens { "tokens" } else { "no tokens" };
-        write!(f, "serving {serving} on {listen}, {tls}, {tokens}")
+        write!(f, "serving {log} on {listen}, {tls}, {tokens}")
     }
 }

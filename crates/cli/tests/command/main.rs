@@ -12,5 +12,11 @@ mod follow;
 mod lines;
 #[cfg(test)]
 mod looking;
+#[cfg(all(test, unix))]
+mod manual;
 #[cfg(test)]
 mod program;
+#[cfg(test)]
+mod serve;
+#[cfg(test)]
+mod token;

@@ -1,7 +1,7 @@
 //! Runs the built command.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -41,10 +41,6 @@ impl Place {
         }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -58,19 +54,14 @@ impl Place {
 
     /// Starts the command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
+        let child = self
             .command(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        Running {
-            stdin: child.stdin.take(),
-            lines: lines(child.stdout.take().unwrap()),
-            errors: lines(child.stderr.take().unwrap()),
-            child,
-        }
+        Running::of(child)
     }
 
     /// Runs the command to its end.
@@ -153,6 +144,16 @@ pub(crate) fn objects(text: &str) -> Vec<Value> {
 }
 
 impl Running {
+    /// A process whose inputs and outputs are pipes.
+    pub(crate) fn of(mut child: Child) -> Self {
+        Self {
+            stdin: child.stdin.take(),
+            lines: lines(child.stdout.take().unwrap()),
+            errors: lines(child.stderr.take().unwrap()),
+            child,
+        }
+    }
+
     /// The next line of standard output.
     pub(crate) fn line(&mut self) -> String {
         match self.lines.recv_timeout(GUARD) {
