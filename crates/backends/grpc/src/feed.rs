@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use foldhash::fast::FixedState;
-use gleaner_core::{
-    ChangeFeed, Changes, Filter, GrainId, Moved, Position, Pushed, Result,
-};
+use gleaner_core::{ChangeFeed, Changes, Filter, GrainId, Moved, Position, Pushed, Result};
 
 use crate::BACKEND;
 use crate::error::Lost;

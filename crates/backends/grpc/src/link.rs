@@ -128,7 +128,9 @@ impl Link {
     }
 
     fn usable(&self) -> Option<Arc<Live>> {
-        self.live.load_full().filter(|live| !live.sender.is_closed())
+        self.live
+            .load_full()
+            .filter(|live| !live.sender.is_closed())
     }
 
     /// Lets the next call dial anew.
@@ -157,7 +159,10 @@ impl Link {
 
     async fn dial(&self) -> Result<Live> {
         let unreachable = |error: &dyn std::fmt::Display| {
-            let message = format!("cannot reach the leader at {}: {error}", self.target.authority);
+            let message = format!(
+                "cannot reach the leader at {}: {error}",
+                self.target.authority
+            );
             Error::transient(BACKEND, message)
         };
         let token = self.token()?;
@@ -171,9 +176,9 @@ impl Link {
         let connection = match &self.config.tls {
             None => self.handshake(stream).await,
             Some(tls) => {
-                let name = tls.server_name(&self.target.host).map_err(|error| {
-                    Error::permanent(BACKEND, error.to_string())
-                })?;
+                let name = tls
+                    .server_name(&self.target.host)
+                    .map_err(|error| Error::permanent(BACKEND, error.to_string()))?;
                 let stream = TlsConnector::from(tls.config())
                     .connect(name, stream)
                     .await
