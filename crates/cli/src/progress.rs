@@ -25,7 +25,8 @@ impl Counter {
         } else {
             ProgressBar::hidden()
         };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} {msg}, {per_sec}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {human_pos} {msg} in {elapsed}")
+        {
             bar.set_style(style);
         }
         bar.set_message(what);
@@ -52,7 +53,7 @@ where
     if !is_watched() {
         return work.await;
     }
-    let bar = ProgressBar::new(0);
+    let bar = ProgressBar::new(1);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} grains {msg}") {
         bar.set_style(style);
     }
@@ -71,7 +72,8 @@ where
 }
 
 fn show(bar: &ProgressBar, bootstrap: &Bootstrap) {
-    bar.set_length(bootstrap.total as u64);
+    // A bar of nothing would be drawn full.
+    bar.set_length(bootstrap.total.max(1) as u64);
     bar.set_position(bootstrap.done as u64);
     let left = match bootstrap.eta {
         Some(eta) => format!("{:.0} s left", eta.as_secs_f64().ceil()),

@@ -12,7 +12,8 @@ mod follow;
 mod lines;
 #[cfg(test)]
 mod looking;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod manual;
 #[cfg(test)]
 mod program;
