@@ -108,6 +108,22 @@ impl Place {
         message
     }
 
+    /// Runs it to an end for want of an answer within its `--timeout`; what stood in the way, if an
+    /// answer came at all.
+    pub(crate) fn unreachable(&self, arguments: &[&str]) -> String {
+        let mut with_json = vec!["--json"];
+        with_json.extend(arguments);
+        let ended = self.run(&with_json, "");
+        assert_eq!(ended.status.code(), Some(5), "{with_json:?}: {ended:#?}");
+        let told = objects(&ended.stderr);
+        let error = &told.last().unwrap()["error"];
+        assert!(
+            ["transient", "unknown"].contains(&error["kind"].as_str().unwrap()),
+            "{ended:#?}"
+        );
+        error["message"].as_str().unwrap().to_owned()
+    }
+
     /// Appends one state.
     pub(crate) fn append(&self, grain_type: &str, key: &str, state: impl AsRef<[u8]>) -> Ended {
         let arguments = [
