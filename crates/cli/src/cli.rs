@@ -231,8 +231,8 @@ pub(crate) struct TokenNew {
     /// What the leader calls its holder; no two are alike
     #[arg(long, value_name = "NAME")]
     pub(crate) name: String,
-    /// What its holder may do: read, append, claim, truncate; may be given several times
-    #[arg(long, value_name = "RIGHT", required = true, value_delimiter = ',', value_parser = right)]
+    /// What its holder may do: read, append, claim, truncate; one or more of them
+    #[arg(long, value_name = "RIGHT", required = true, num_args = 1.., value_delimiter = ',', value_parser = right)]
     pub(crate) right: Vec<Right>,
     #[command(flatten)]
     pub(crate) scope: Rules,

@@ -45,6 +45,7 @@ fn rights_scope_and_time_are_those_asked_for() {
                 "x",
                 "--right",
                 "claim,append",
+                "claim",
                 "--right",
                 "append",
                 "--type",
