@@ -370,3 +370,6 @@ fn now() -> UnixMillis {
         .map_or(0, |since| since.as_millis());
     UnixMillis::new(i64::try_from(millis).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;
