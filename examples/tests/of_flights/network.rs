@@ -17,7 +17,10 @@ fn a_month_through_a_leader_gives_the_same_dump() {
     let secret = Secret::draw().unwrap();
     let rights = Rights::of([Right::Read, Right::Append, Right::Claim, Right::Truncate]);
     let planes = [Filter::grain_type("aircraft")];
-    let tokens = place.write("tokens", secret.line("both", rights, &planes, None).unwrap());
+    let tokens = place.write(
+        "tokens",
+        secret.line("both", rights, &planes, None).unwrap(),
+    );
     place.write("token", secret.expose().to_owned());
     let leader = runtime.block_on(async {
         let log = SqliteLog::open(place.path("log.db")).await.unwrap();
@@ -35,7 +38,15 @@ fn a_month_through_a_leader_gives_the_same_dump() {
     let input = january().to_str().unwrap().to_owned();
     place.good(&["primary", "--input", &input, "--log", &url]);
     let store = place.sqlite("replicas.db");
-    place.good(&["secondary", "--log", &url, "--store", &store, "--dump", "dump.csv"]);
+    place.good(&[
+        "secondary",
+        "--log",
+        &url,
+        "--store",
+        &store,
+        "--dump",
+        "dump.csv",
+    ]);
     assert_eq!(place.text("dump.csv"), expected(&january()));
     runtime.block_on(leader.shutdown());
 }
