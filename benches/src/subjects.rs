@@ -10,7 +10,9 @@ use gleaner::{
     Advance, Bincode, Codec, Cursor, Digest, Draft, Entry, Generation, GrainId, Head, Kind, LogId,
     ReplicaHandle, ReplicaStore, Schema, Writer,
 };
-use gleaner_actor::{Action, Answer, Applied, Event, GrainActor, Jitter, Moment, Place, Policy};
+use gleaner_actor::{
+    Action, Answer, Applied, Event, GrainActor, Jitter, Moment, Origin, Place, Policy,
+};
 use gleaner_measure::{Draw, key, payload};
 
 /// Something that can be done again and again.
@@ -110,7 +112,7 @@ impl Subject for Resting {
             place: place(&self.head),
             applied: 1,
             stop: None,
-            answer,
+            origin: Origin::Answer(answer),
         };
         let rests = self.actor.on(self.now, &Event::Applied(applied));
         assert!(rests.confirms && self.actor.is_in_step());

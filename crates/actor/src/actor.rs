@@ -3,6 +3,7 @@
 mod answers;
 mod commands;
 mod doubt;
+mod pushes;
 mod rare;
 mod state;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use gleaner_core::{Cursor, Digest, Generation, Head};
 
 use self::rare::Rare;
-use self::state::{Again, Command, State, Then, Why};
+use self::state::{Again, Command, How, State, Then, Why};
 use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply, Rest, Step};
 
 /// The poll-and-apply actor of one grain.
@@ -20,7 +21,8 @@ use crate::{Action, Event, Health, Jitter, Moment, Place, Policy, Refusal, Reply
 /// One event in, one step out, whatever the order of events. At most one operation is in flight: an
 /// event that answers an operation which is not in flight changes nothing. The replica is in step when
 /// cursor and digest equal the head's of an answer to a request; only then does a step confirm, and
-/// only then is [`Self::is_in_step`] true, which lets a feed page confirm too (C2 to C4). After an
+/// only then is [`Self::is_in_step`] true, which lets a feed page confirm too (C2 to C4). What the log
+/// sends unasked leads a replica on that is in step, and neither confirms nor quarantines (F5). After an
 /// operation a stop comes first, then a command, then a pause; only then the next operation. Failures
 /// in a row double the wait until the replica moves or the log says how it stands, so that nothing
 /// that goes on failing, in log or store, is tried in a hot loop.
@@ -160,6 +162,7 @@ impl GrainActor {
             Event::LoadFailed if self.state == State::Loading => self.back_off(now, Then::Load),
             Event::Timer => self.timer(now),
             Event::Named(head) => self.named(head),
+            Event::Pushed(push) => self.pushed(push),
             Event::Doubted => self.doubted(),
             Event::CaughtUp(answer) => match self.state {
                 State::Polling => self.polled(now, *answer),
@@ -171,7 +174,7 @@ impl GrainActor {
             Event::ReadFailed => self.if_reading(|actor| actor.back_off(now, Then::Poll)),
             Event::Unreadable(at) => self.if_reading(|actor| actor.quarantine(now, *at)),
             Event::Applied(result) => match self.state {
-                State::Applying { reread } => self.applied(now, result, reread),
+                State::Applying(how) => self.applied(now, result, how),
                 _ => Step::of(Action::Nothing),
             },
             Event::Rebased(result) => match self.state {
@@ -179,7 +182,7 @@ impl GrainActor {
                 _ => Step::of(Action::Nothing),
             },
             Event::ApplyFailed => match self.state {
-                State::Applying { .. } => {
+                State::Applying(_) => {
                     self.begin_doubt(now, false);
                     self.back_off(now, Then::Load)
                 }
@@ -213,6 +216,8 @@ impl GrainActor {
             State::Resting | State::Quarantined if look => self.load(),
             State::Resting | State::Quarantined | State::BackingOff(Then::Poll) => self.poll(),
             State::BackingOff(Then::Load) => self.load(),
+            // Set before what is applied came unasked: its interval is not put off by that.
+            State::Applying(How::Pushed) => self.note(Again::Look),
             _ => Step::of(Action::Nothing),
         }
     }
@@ -233,6 +238,7 @@ impl GrainActor {
                 Step::of(Action::Nothing)
             }
             State::Resting => self.poll(),
+            State::Applying(How::Pushed) => self.named_under_a_push(head),
             // Healed by the next base above the bad entry, and then at once.
             State::Quarantined if head.base > self.rare().bad => self.poll(),
             _ if self.rare().bad != Cursor::ZERO && head.base > self.rare().bad => {
@@ -281,7 +287,7 @@ impl GrainActor {
             self.state,
             State::Loading
                 | State::Polling
-                | State::Applying { .. }
+                | State::Applying(_)
                 | State::Rereading(_)
                 | State::Rebasing(_)
         )
@@ -289,37 +295,10 @@ impl GrainActor {
 
     fn settle(&mut self, now: Moment, health: Health, confirms: bool) -> Step {
         let confirms = confirms && !self.may_be_set_back();
-        self.standing = health;
-        if health != Health::Quarantined {
-            self.failures = 0;
-        }
-        if health == Health::Live {
-            self.clear_bad();
-        }
-        if let Some(step) = self.told_meanwhile() {
+        if let Some(step) = self.goes_on(now, health) {
             return Step { confirms, ..step };
         }
         let look = self.rare().doubt.map(|doubt| doubt.due);
-        if self.reload || look.is_some_and(|due| due <= now) {
-            return Step {
-                confirms,
-                ..self.load()
-            };
-        }
-        // Names alone do not make a bad entry worth another look; the interval does.
-        if self.again == Again::Retry
-            || (self.again == Again::Look && health != Health::Quarantined)
-        {
-            return Step {
-                confirms,
-                ..self.poll()
-            };
-        }
-        self.state = if health == Health::Quarantined {
-            State::Quarantined
-        } else {
-            State::Resting
-        };
         // A feed names what moves; without one, and for a bad entry that is given up, look every
         // interval. What may still land is named by nobody: look for it too.
         let poll = (!self.fed || health == Health::Quarantined)
@@ -331,6 +310,36 @@ impl GrainActor {
             confirms,
             reply: None,
         }
+    }
+
+    /// Takes a replica's standing; what is to be done first, or none if it rests now.
+    fn goes_on(&mut self, now: Moment, health: Health) -> Option<Step> {
+        self.standing = health;
+        if health != Health::Quarantined {
+            self.failures = 0;
+        }
+        if health == Health::Live {
+            self.clear_bad();
+        }
+        if let Some(step) = self.told_meanwhile() {
+            return Some(step);
+        }
+        let look = self.rare().doubt.map(|doubt| doubt.due);
+        if self.reload || look.is_some_and(|due| due <= now) {
+            return Some(self.load());
+        }
+        // Names alone do not make a bad entry worth another look; the interval does.
+        let named = self.again == Again::Look || self.has_heard_more();
+        if self.again == Again::Retry || (named && health != Health::Quarantined) {
+            return Some(self.poll());
+        }
+        self.forget_pushes();
+        self.state = if health == Health::Quarantined {
+            State::Quarantined
+        } else {
+            State::Resting
+        };
+        None
     }
 
     fn quarantine(&mut self, now: Moment, at: Cursor) -> Step {
@@ -349,9 +358,11 @@ impl GrainActor {
         }
         // What was named before the entry was known to be bad may have passed it, so it is worth one
         // look. Trying a bad entry again waits, however often the grain is named.
-        if self.again == Again::Retry || (self.again == Again::Look && unknown) {
+        let named = self.again == Again::Look || self.rare().heard > at;
+        if self.again == Again::Retry || (named && unknown) {
             return self.poll();
         }
+        self.forget_pushes();
         self.state = State::Quarantined;
         #[cfg(gleaner_plant)]
         if gleaner_core::plant::Plant::QuarantineForEver.is_planted() {
@@ -415,6 +426,7 @@ impl GrainActor {
 
     fn poll(&mut self) -> Step {
         self.again = Again::No;
+        self.forget_pushes();
         self.state = State::Polling;
         Step::of(Action::CatchUp { from: self.cursor })
     }

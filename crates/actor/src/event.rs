@@ -23,6 +23,10 @@ pub enum Event {
     Timer,
     /// A feed page or listing names the grain with this head.
     Named(Head),
+    /// The log sent entries of the grain unasked: a hint, applied only if it fits (F5). One that was read
+    /// before the log's history forked is not told after the `Doubted` that followed: it may lead to what
+    /// the log has lost.
+    Pushed(Push),
     /// Everything that was known of the log is in doubt (an expired position, another log): load, then
     /// look again.
     Doubted,
@@ -105,6 +109,28 @@ pub struct Answer {
     pub foreign: bool,
 }
 
+/// What the log sent of the grain unasked, without its payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Push {
+    /// The first entry.
+    pub first: Cursor,
+    /// The digest of the first entry's predecessor; none if the first is a base.
+    pub prev: Option<Digest>,
+    /// The last entry.
+    pub last: Cursor,
+    /// Whether it came from another log than the store is bound to.
+    pub foreign: bool,
+}
+
+/// How a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// In the answer to a request, which may confirm.
+    Answer(Answer),
+    /// Unasked, which confirms nothing.
+    Push(Push),
+}
+
 /// What became of a run in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
@@ -114,6 +140,6 @@ pub struct Applied {
     pub applied: usize,
     /// Why the rest was not applied, and where.
     pub stop: Option<(Cursor, StopReason)>,
-    /// The answer that the run came in.
-    pub answer: Answer,
+    /// How the run came.
+    pub origin: Origin,
 }

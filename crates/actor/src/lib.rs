@@ -12,6 +12,7 @@
 //!                       |   doubt         |  +-- behind ------+                  |
 //!                       +-----------------|-------------------+                  |
 //!                                         +---- timer, name, poll now -----------+
+//!   an entry that comes unasked and fits: Resting, Applying, Resting; one that does not is a name
 //!   a failure: BackingOff, then on from where it was; a misfit: Rereading, Rebasing, else Quarantined
 //! ```
 
@@ -26,7 +27,7 @@ mod rest;
 
 pub use action::{Action, Refusal, Reply, Step};
 pub use actor::GrainActor;
-pub use event::{Answer, Applied, Event, Place};
+pub use event::{Answer, Applied, Event, Origin, Place, Push};
 pub use feed_reader::{FeedAction, FeedEvent, FeedReader};
 pub use health::Health;
 pub use moment::Moment;

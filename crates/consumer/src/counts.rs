@@ -14,6 +14,8 @@ pub(crate) struct Counts {
     pub(crate) entries_read: AtomicU64,
     pub(crate) bytes_read: AtomicU64,
     pub(crate) runs_applied: AtomicU64,
+    pub(crate) pushes_applied: AtomicU64,
+    pub(crate) pushes_dropped: AtomicU64,
     pub(crate) polls: AtomicU64,
     pub(crate) reads: AtomicU64,
     pub(crate) pages: AtomicU64,
@@ -80,6 +82,13 @@ impl Counts {
         };
     }
 
+    /// Entries came from the log, with so many bytes of payload.
+    pub(crate) fn came(&self, entries: usize, bytes: usize) {
+        self.entries_read
+            .fetch_add(entries as u64, Ordering::Relaxed);
+        self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
     /// A call of log or store failed, or answered an error for a grain.
     pub(crate) fn erred(&self, side: Side, kind: ErrorKind) {
         if let Some(count) = self.errors_of(side, kind_index(kind)) {
@@ -121,6 +130,8 @@ impl Counts {
             bytes_read: self.bytes_read.load(Ordering::Relaxed),
             entries_applied: self.entries_applied.load(Ordering::Relaxed),
             runs_applied: self.runs_applied.load(Ordering::Relaxed),
+            pushes_applied: self.pushes_applied.load(Ordering::Relaxed),
+            pushes_dropped: self.pushes_dropped.load(Ordering::Relaxed),
             polls: self.polls.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
             pages: self.pages.load(Ordering::Relaxed),
@@ -173,6 +184,11 @@ pub struct Progress {
     pub entries_applied: u64,
     /// Runs given to the store since the start.
     pub runs_applied: u64,
+    /// Of these, runs that the log had sent unasked.
+    pub pushes_applied: u64,
+    /// Runs that the log sent unasked and that were not given to the store: known already, not followed,
+    /// or of no use where the replica stood. What is new in them is looked up.
+    pub pushes_dropped: u64,
     /// Grains asked for in the reads since the start: one read asks for many.
     pub polls: u64,
     /// Reads of entries since the start: calls of `catch_up`, and grains read anew from a base, which may

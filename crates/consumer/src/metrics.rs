@@ -73,7 +73,7 @@ const ERRORS: Named = Named(
 type Count = fn(&Counts) -> &AtomicU64;
 
 /// What is counted, and where.
-const COUNTED: [(Named, Count); 7] = [
+const COUNTED: [(Named, Count); 9] = [
     (
         Named(
             "gleaner_follower_polls_total",
@@ -129,6 +129,22 @@ const COUNTED: [(Named, Count); 7] = [
             "Runs of entries given to the store",
         ),
         |counts| &counts.runs_applied,
+    ),
+    (
+        Named(
+            "gleaner_follower_pushes_applied_total",
+            Unit::Count,
+            "Runs of entries that the log had sent unasked and that were given to the store",
+        ),
+        |counts| &counts.pushes_applied,
+    ),
+    (
+        Named(
+            "gleaner_follower_pushes_dropped_total",
+            Unit::Count,
+            "Runs of entries that the log sent unasked and that were of no use",
+        ),
+        |counts| &counts.pushes_dropped,
     ),
 ];
 

@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 /// | jitter | 10 % | spreads followers that started together within ten intervals |
 /// | backoff | 100 ms to 30 s, doubling | a restarted server is found soon, a dead one left in peace |
 /// | call timeout | 30 s | a lost answer costs a while, and not for ever; the call is made again |
-/// | hints | on | a change is seen in milliseconds instead of an interval |
+/// | hints | on | a change is seen in milliseconds instead of an interval; over a network in one trip where the log sends entries |
 /// | grains per read | 1,000 | a few milliseconds of work for every backend |
 /// | budget of a read | 4,096 entries, 16 MiB | bounds the memory of an answer; one entry always fits |
 /// | reads in flight | 4 | keeps a log busy over a network without flooding it |

@@ -27,6 +27,10 @@ pub enum Plant {
     CopyConfirms,
     HintConfirms,
     HintQuarantines,
+    PushConfirms,
+    PushOfAFormerHistory,
+    PushedMisfitQuarantines,
+    NameUnderAPushForgotten,
     PendingForgotten,
     AgeOfTheCacheForgotten,
     AgeReadAfterTheState,
@@ -54,7 +58,7 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 47] = [
         Self::IdenticalClaims,
         Self::LeapAtANewEpoch,
         Self::CutInsideDeltas,
@@ -75,6 +79,10 @@ impl Plant {
         Self::CopyConfirms,
         Self::HintConfirms,
         Self::HintQuarantines,
+        Self::PushConfirms,
+        Self::PushOfAFormerHistory,
+        Self::PushedMisfitQuarantines,
+        Self::NameUnderAPushForgotten,
         Self::PendingForgotten,
         Self::AgeOfTheCacheForgotten,
         Self::AgeReadAfterTheState,

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod aggregate;
 #[cfg(test)]
+mod network;
 mod pair;
 #[cfg(test)]
 mod program;

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use gleaner::memory::MemoryLog;
 use gleaner::{
     Appended, Budget, CatchUp, ChangeFeed, Changes, Claim, Cursor, Entry, Error, ErrorKind, Filter,
-    GrainId, Head, HeadPage, Identity, Limits, Page, Position, ReplicationLog, Result, Truncation,
+    GrainId, Head, HeadPage, Identity, Limits, Page, Position, Pushed, ReplicationLog, Result,
+    Truncation,
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::process::Process;
+use super::pushes::Inbox;
 use super::rng::Rng;
 use super::seen::Seen;
 use super::wire::{Reads, Wire, call};
@@ -30,21 +32,24 @@ pub(crate) struct SimLog {
     given: Arc<Mutex<Option<Instant>>>,
     /// Which pages are short because few grains pass their filter.
     sparse: Mutex<Rng>,
+    /// What the log sends it unasked; nothing to a publisher.
+    inbox: Option<Arc<Inbox>>,
 }
 
 impl SimLog {
     /// For a publisher: what it does is done to the log itself.
     pub(crate) fn primary(wire: Arc<Wire>, process: Arc<Process>) -> Self {
-        Self::new(wire, process, false)
+        Self::new(wire, process, false, None)
     }
 
     /// For a follower: what it reads may be an asynchronous copy.
     pub(crate) fn secondary(wire: Arc<Wire>, process: Arc<Process>) -> Self {
         let lags = !wire.world.shape.confirms;
-        Self::new(wire, process, lags)
+        let inbox = Some(wire.outbox.open(lags));
+        Self::new(wire, process, lags, inbox)
     }
 
-    fn new(wire: Arc<Wire>, process: Arc<Process>, lags: bool) -> Self {
+    fn new(wire: Arc<Wire>, process: Arc<Process>, lags: bool, inbox: Option<Arc<Inbox>>) -> Self {
         let concern = format!("sparse pages of {}", process.name);
         let sparse = Rng::stream(wire.world.shape.seed, &concern, 0);
         Self {
@@ -53,6 +58,7 @@ impl SimLog {
             lags,
             given: Arc::default(),
             sparse: Mutex::new(sparse),
+            inbox,
         }
     }
 
@@ -300,5 +306,14 @@ impl ChangeFeed for SimLog {
             _ => self.wire.log.wait(since, at_most).await,
         }
         self.process.turn().await;
+    }
+
+    async fn pushed(&self, filter: &Filter) -> Pushed {
+        let Some(inbox) = &self.inbox else {
+            return std::future::pending().await;
+        };
+        let pushed = inbox.next(filter).await;
+        self.process.turn().await;
+        pushed
     }
 }

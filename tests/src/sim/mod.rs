@@ -11,6 +11,7 @@ mod invariants;
 mod log;
 mod primary;
 mod process;
+mod pushes;
 mod rng;
 mod run;
 mod secondary;

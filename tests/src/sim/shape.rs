@@ -30,6 +30,8 @@ pub(crate) struct Shape {
     pub(crate) entries: usize,
     pub(crate) poll: Duration,
     pub(crate) hints: bool,
+    /// Whether the log sends entries unasked.
+    pub(crate) pushes: bool,
     /// In which way grains are followed.
     pub(crate) way: Way,
     /// The rules by which all grains of the type are followed: together they leave none out.
@@ -103,6 +105,7 @@ impl Shape {
                 rng.millis(100, 600)
             },
             hints: rng.chance(700),
+            pushes: Rng::stream(seed, "pushes", 0).chance(700),
             way: match rng.below(10) {
                 0..=3 => Way::ByType,
                 4 | 5 => Way::All,

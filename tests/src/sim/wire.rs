@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::process::Process;
+use super::pushes::Outbox;
 use super::seen::Seen;
 use super::world::World;
 
@@ -22,6 +23,7 @@ use super::world::World;
 pub(crate) struct Wire {
     pub(crate) world: Arc<World>,
     pub(crate) log: MemoryLog,
+    pub(crate) outbox: Outbox,
     /// What answers from a cache, or from an asynchronous copy, are read from; and since when.
     lagging: Mutex<(MemoryLog, Instant)>,
 }
@@ -30,16 +32,20 @@ impl Wire {
     pub(crate) fn new(world: Arc<World>) -> Self {
         let log = MemoryLog::seeded(world.shape.seed);
         let lagging = Mutex::new((log.copied(), Instant::now()));
+        let outbox = Outbox::new(world.clone());
         Self {
             world,
             log,
+            outbox,
             lagging,
         }
     }
 
     /// The copy catches up.
     pub(crate) fn refresh(&self) {
-        *self.lagging.lock() = (self.log.copied(), Instant::now());
+        let copy = self.log.copied();
+        *self.lagging.lock() = (copy.clone(), Instant::now());
+        self.outbox.copied(&copy);
     }
 
     /// The copy as it is, and its age.
@@ -61,6 +67,7 @@ impl Wire {
             }
         }
         let answers = done(self.log.append_batch(entries))?;
+        let mut appended = Vec::new();
         for answer in &answers {
             let was = before.get(&answer.grain).copied().flatten();
             let at = was.map_or(Cursor::ZERO, |head| head.cursor);
@@ -69,6 +76,7 @@ impl Wire {
                 .filter(|entry| *entry.grain() == answer.grain)
                 .take(answer.landed);
             for entry in ours.clone().filter(|entry| entry.cursor() > at) {
+                appended.push(entry.clone());
                 self.world.saw(&Seen::Landed {
                     entry: entry.clone(),
                 });
@@ -81,6 +89,7 @@ impl Wire {
                 });
             }
         }
+        self.outbox.appended(&self.log, appended);
         Ok(answers)
     }
 

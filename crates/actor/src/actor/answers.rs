@@ -4,8 +4,8 @@ use gleaner_core::{Cursor, Expected, Head, StopReason};
 
 use super::GrainActor;
 use super::rare::Rare;
-use super::state::{State, Then, Why};
-use crate::{Action, Answer, Applied, Health, Moment, Place, Refusal, Reply, Rest, Step};
+use super::state::{How, State, Then, Why};
+use crate::{Action, Answer, Applied, Health, Moment, Origin, Place, Refusal, Reply, Rest, Step};
 
 /// What an answer says of a replica.
 enum Verdict {
@@ -37,14 +37,15 @@ impl GrainActor {
                     return self.settle(now, Health::Quarantined, false);
                 }
                 // The poll was the operation in flight; another does not begin if something was told.
-                self.told_meanwhile().unwrap_or_else(|| self.apply(false))
+                self.told_meanwhile()
+                    .unwrap_or_else(|| self.apply(How::Polled))
             }
             Verdict::Senseless => self.back_off(now, Then::Poll),
         }
     }
 
-    fn apply(&mut self, reread: bool) -> Step {
-        self.state = State::Applying { reread };
+    pub(super) fn apply(&mut self, how: How) -> Step {
+        self.state = State::Applying(how);
         Step::of(Action::Apply {
             generation: self.generation,
         })
@@ -78,7 +79,7 @@ impl GrainActor {
             Verdict::Stands(health) => self.settle(now, health, health == Health::Live),
             Verdict::Behind(head) => self.told_meanwhile().unwrap_or_else(|| {
                 if head.base > self.cursor {
-                    return self.apply(true);
+                    return self.apply(How::Reread);
                 }
                 self.state = State::Rebasing(why);
                 Step::of(Action::Rebase { expected })
@@ -87,12 +88,15 @@ impl GrainActor {
         }
     }
 
-    pub(super) fn applied(&mut self, now: Moment, result: &Applied, reread: bool) -> Step {
+    pub(super) fn applied(&mut self, now: Moment, result: &Applied, how: How) -> Step {
+        if how == How::Pushed {
+            return self.push_applied(now, result);
+        }
         let moved = result.applied > 0;
         let same = self.is_at(&result.place);
         self.take(result.place);
         match &result.stop {
-            None => self.arrived(now, &result.answer, moved),
+            None => self.arrived(now, &result.origin, moved),
             Some((at, why)) => match why {
                 StopReason::Moved => self.look_where(now, same),
                 StopReason::ForeignLog => self.settle(now, Health::Foreign, false),
@@ -102,7 +106,7 @@ impl GrainActor {
                 {
                     self.settle(now, Health::Live, false)
                 }
-                StopReason::Gap | StopReason::Fold(_) if !reread => {
+                StopReason::Gap | StopReason::Fold(_) if how == How::Polled => {
                     self.note_bad(*at);
                     self.reread_unless_told()
                 }
@@ -126,7 +130,7 @@ impl GrainActor {
             Some((at, _)) => Err(Refusal::NotApplicable { at: *at }),
         };
         match (done, why) {
-            (Ok(()), Why::Misfit) => self.arrived(now, &result.answer, true),
+            (Ok(()), Why::Misfit) => self.arrived(now, &result.origin, true),
             (Ok(()), Why::Asked) => {
                 self.clear_bad();
                 if self.standing != Health::Live {
@@ -144,7 +148,7 @@ impl GrainActor {
 
     /// The store says that the replica has moved: load. If it stands where it stood, the store
     /// contradicts itself, and not in a hot loop.
-    fn look_where(&mut self, now: Moment, same: bool) -> Step {
+    pub(super) fn look_where(&mut self, now: Moment, same: bool) -> Step {
         if same {
             self.back_off(now, Then::Load)
         } else {
@@ -152,12 +156,16 @@ impl GrainActor {
         }
     }
 
-    fn is_at(&self, place: &Place) -> bool {
+    pub(super) fn is_at(&self, place: &Place) -> bool {
         self.cursor == place.cursor && self.generation == place.generation
     }
 
     /// A run is applied whole.
-    pub(super) fn arrived(&mut self, now: Moment, answer: &Answer, moved: bool) -> Step {
+    fn arrived(&mut self, now: Moment, origin: &Origin, moved: bool) -> Step {
+        let Origin::Answer(answer) = origin else {
+            // No answer, so nothing is known of the head.
+            return self.poll_unless_told();
+        };
         if moved && self.cursor >= self.rare().bad {
             self.clear_bad();
             self.failures = 0;

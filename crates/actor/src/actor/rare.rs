@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gleaner_core::Cursor;
+use gleaner_core::{Cursor, Head};
 
 use super::GrainActor;
 use super::doubt::Doubt;
@@ -20,6 +20,10 @@ pub(super) struct Rare {
     pub(super) command: Option<Command>,
     /// What the store failed to answer may still land.
     pub(super) doubt: Option<Doubt>,
+    /// The last entry that came unasked since the last poll was sent, and was not applied; `ZERO` for none.
+    pub(super) heard: Cursor,
+    /// The head that named the grain while what came unasked was applied.
+    pub(super) named: Option<Head>,
 }
 
 /// Nothing wrong and nothing asked.
@@ -28,6 +32,8 @@ pub(super) static NOTHING: Rare = Rare {
     skipped: false,
     command: None,
     doubt: None,
+    heard: Cursor::ZERO,
+    named: None,
 };
 
 impl GrainActor {

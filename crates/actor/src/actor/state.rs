@@ -13,11 +13,8 @@ pub(super) enum State {
     Resting,
     /// The log is asked for what follows the cursor.
     Polling,
-    /// The store is given a run; after a misfit, one that was read from the base.
-    Applying {
-        /// Whether a misfit led here: the delta rule gives an entry no third try.
-        reread: bool,
-    },
+    /// The store is given a run.
+    Applying(How),
     /// The log is asked for base..head, or for its history up to a cursor.
     Rereading(Why),
     /// The store is given base..head to put in the replica's place.
@@ -30,6 +27,17 @@ pub(super) enum State {
     Paused,
     /// The end.
     Stopped,
+}
+
+/// How the run came that the store is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// In the answer to a poll.
+    Polled,
+    /// After a misfit, read from the base: the delta rule gives an entry no third try.
+    Reread,
+    /// Unasked: whatever stops it, a poll decides.
+    Pushed,
 }
 
 /// Why a replica is rebuilt.

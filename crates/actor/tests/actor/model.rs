@@ -1,7 +1,7 @@
 //! A tiny log and store without payloads, and the driver of one actor over them.
 
 use gleaner_actor::{
-    Action, Answer, Applied, Event, GrainActor, Health, Jitter, Moment, Place, Step,
+    Action, Answer, Applied, Event, GrainActor, Health, Jitter, Moment, Origin, Place, Push, Step,
 };
 use gleaner_core::{Cursor, Digest, Expected, Generation, Head, Kind, StopReason, run_after};
 
@@ -15,6 +15,18 @@ pub(crate) enum Flaw {
     Fold,
     /// It stops the run for good, whatever its kind.
     Schema,
+}
+
+/// What the log sends unasked of an entry that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Not,
+    /// Before the entry is named.
+    First,
+    /// After it was named.
+    Last,
+    /// And it is named only later.
+    Alone,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +54,18 @@ pub(crate) enum End {
 /// Most entries of one answer, so that a backlog takes several.
 const PAGE: usize = 2;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct World {
     pub(crate) actor: GrainActor,
     /// What an actor is woken with.
     waking: (Jitter, bool),
     log: Vec<Entry>,
+    /// What the log held since it last lost something: what may still be sent late.
+    held: Vec<Entry>,
+    /// The head is yet to be named.
+    unnamed: bool,
+    /// The last head that was named since the log last lost something.
+    named: Cursor,
     next_digest: u64,
     epoch: u64,
     replica: Place,
@@ -55,10 +74,11 @@ pub(crate) struct World {
     /// The head that a listing gave before the first load.
     listed: Option<Head>,
     loaded: bool,
+    started: bool,
     pending: Option<Action>,
-    /// The run that the last answer brought.
+    /// The run that is to be applied, and how it came.
     run: Vec<Entry>,
-    answer: Option<Answer>,
+    origin: Option<Origin>,
     timer: Option<Moment>,
     now: Moment,
     /// Operations begun since the last wait or outside event.
@@ -73,15 +93,19 @@ impl World {
             actor: GrainActor::new(exact(), Jitter::new(seed), fed),
             waking: (Jitter::new(seed), fed),
             log: Vec::new(),
+            held: Vec::new(),
+            unnamed: false,
+            named: Cursor::ZERO,
             next_digest: 1,
             epoch: 1,
             replica: Place::default(),
             foreign: false,
             listed: None,
             loaded: false,
+            started: false,
             pending: None,
             run: Vec::new(),
-            answer: None,
+            origin: None,
             timer: None,
             now: Moment::START,
             busy_steps: 0,
@@ -92,6 +116,7 @@ impl World {
 
     pub(crate) fn start(&mut self) {
         self.listed = self.head();
+        self.started = true;
         self.tell(&Event::Start);
     }
 
@@ -120,27 +145,76 @@ impl World {
 
     // What happens to the log; a feed names or doubts truthfully, and without one polls find out.
 
-    pub(crate) fn append(&mut self, whole: bool, new_epoch: bool, flaw: Flaw) {
+    pub(crate) fn append(&mut self, whole: bool, new_epoch: bool, flaw: Flaw, sent: Sent) {
         let before = self.log.last().copied();
         let whole = whole || new_epoch || before.is_none();
         self.epoch += u64::from(new_epoch);
         let sequence = before.map_or(0, |entry| entry.cursor.sequence.get()) + 1;
-        self.log.push(Entry {
+        let entry = Entry {
             cursor: Cursor::new(self.epoch, sequence),
             digest: Digest::new(self.next_digest),
             prev: before.map(|entry| entry.digest).filter(|_| !whole),
             flaw,
-        });
+        };
+        self.log.push(entry);
+        self.held.push(entry);
         self.next_digest += 1;
-        let head = self.head();
-        self.tell(&Event::Named(
-            head.unwrap_or_else(|| panic!("just written")),
-        ));
+        self.unnamed = true;
+        if matches!(sent, Sent::First | Sent::Alone) {
+            self.push(vec![entry]);
+        }
+        if sent != Sent::Alone {
+            self.name();
+        }
+        if sent == Sent::Last {
+            self.push(vec![entry]);
+        }
+    }
+
+    /// The feed names the head, if it has not.
+    pub(crate) fn name(&mut self) {
+        if std::mem::take(&mut self.unnamed)
+            && let Some(head) = self.head()
+        {
+            self.named = head.cursor;
+            self.tell(&Event::Named(head));
+        }
+    }
+
+    /// The log sends, late and perhaps once more, some of what it held; perhaps without what is in between.
+    pub(crate) fn push_late(&mut self, from: usize, entries: usize, torn: bool) {
+        let from = from % self.held.len().max(1);
+        let mut run: Vec<Entry> = self.held.iter().skip(from).take(entries).copied().collect();
+        if torn && run.len() > 2 {
+            run.remove(1);
+        }
+        self.push(run);
+    }
+
+    fn push(&mut self, run: Vec<Entry>) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return;
+        };
+        let push = Push {
+            first: first.cursor,
+            prev: first.prev,
+            last: last.cursor,
+            foreign: self.foreign,
+        };
+        let busy = self.pending.is_some();
+        self.tell(&Event::Pushed(push));
+        if !busy && matches!(self.pending, Some(Action::Apply { .. })) {
+            self.run = run;
+            self.origin = Some(Origin::Push(push));
+        }
     }
 
     pub(crate) fn lose_tail(&mut self, entries: usize) {
         let left = self.log.len().saturating_sub(entries);
         self.log.truncate(left);
+        // What was held before is of another history, and is not told after this.
+        self.held.clone_from(&self.log);
+        self.named = Cursor::ZERO;
         self.tell(&Event::Doubted);
     }
 
@@ -201,11 +275,26 @@ impl World {
                 assert!(!self.over, "{operation:?} after the end");
                 assert!(self.pending.is_none(), "two in flight: {event:?}");
                 self.pending = Some(operation);
-                self.timer = None;
+                // What comes unasked puts no interval off.
+                self.timer = self.timer.filter(|_| matches!(event, Event::Pushed(_)));
                 self.busy_steps += 1;
             }
         }
         assert_eq!(self.actor.is_busy(), self.pending.is_some(), "{event:?}");
+        let (_, fed) = self.waking;
+        let waits = !(self.over || self.actor.is_busy() || self.actor.health() == Health::Paused);
+        assert!(
+            fed || !self.started || !waits || self.timer.is_some(),
+            "nothing makes it look again after {event:?}"
+        );
+    }
+
+    /// The time comes that is waited for, whatever is in flight.
+    pub(crate) fn ring(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.now = self.now.max(timer);
+        }
+        self.tell_from_outside(&Event::Timer);
     }
 
     /// Gives an event from outside, which may well cause work.
@@ -218,8 +307,14 @@ impl World {
         let head = match event {
             Event::Loaded { listed, .. } => listed.map(Some),
             Event::CaughtUp(answer)
-            | Event::Applied(Applied { answer, .. })
-            | Event::Rebased(Applied { answer, .. }) => Some(answer.head),
+            | Event::Applied(Applied {
+                origin: Origin::Answer(answer),
+                ..
+            })
+            | Event::Rebased(Applied {
+                origin: Origin::Answer(answer),
+                ..
+            }) => Some(answer.head),
             _ => None,
         };
         if step.confirms {
@@ -234,6 +329,11 @@ impl World {
             assert!(self.pending.is_none(), "in step while in flight");
             assert_eq!(self.actor.health(), Health::Live);
             assert_eq!(self.actor.cursor(), self.replica.cursor, "{event:?}");
+            // C3: a page that does not name it otherwise confirms it.
+            assert!(
+                self.replica.cursor >= self.named,
+                "in step below a name: {event:?}"
+            );
         }
     }
 
@@ -330,7 +430,7 @@ impl World {
             foreign: self.foreign,
         };
         self.run = run;
-        self.answer = Some(answer);
+        self.origin = Some(Origin::Answer(answer));
         Event::CaughtUp(answer)
     }
 
@@ -369,7 +469,7 @@ impl World {
             place: self.place(),
             applied,
             stop,
-            answer: self.answer.unwrap_or_else(|| panic!("a run and no answer")),
+            origin: self.origin.unwrap_or_else(|| panic!("a run from nowhere")),
         }
     }
 

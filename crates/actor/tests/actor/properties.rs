@@ -4,7 +4,7 @@ use gleaner_actor::{Event, Health};
 use gleaner_core::Cursor;
 use proptest::prelude::*;
 
-use crate::model::{End, Flaw, World};
+use crate::model::{End, Flaw, Sent, World};
 
 #[derive(Debug, Clone)]
 enum Move {
@@ -12,7 +12,15 @@ enum Move {
         whole: bool,
         new_epoch: bool,
         flaw: Flaw,
+        sent: Sent,
     },
+    /// What the log held before is sent late.
+    PushLate {
+        from: usize,
+        entries: usize,
+        torn: bool,
+    },
+    Name,
     LoseTail(usize),
     Truncate,
     SwapLog(bool),
@@ -40,6 +48,15 @@ fn any_flaw() -> impl Strategy<Value = Flaw> {
     ]
 }
 
+fn any_sent() -> impl Strategy<Value = Sent> {
+    prop_oneof![
+        Just(Sent::Not),
+        Just(Sent::First),
+        Just(Sent::Last),
+        Just(Sent::Alone)
+    ]
+}
+
 fn any_end() -> impl Strategy<Value = End> {
     prop_oneof![
         12 => Just(End::Well),
@@ -52,13 +69,16 @@ fn any_end() -> impl Strategy<Value = End> {
 
 fn any_move() -> impl Strategy<Value = Move> {
     prop_oneof![
-        8 => (prop::bool::weighted(0.3), prop::bool::weighted(0.1), any_flaw())
-            .prop_map(|(whole, new_epoch, flaw)| Move::Append { whole, new_epoch, flaw }),
+        8 => (prop::bool::weighted(0.3), prop::bool::weighted(0.1), any_flaw(), any_sent())
+            .prop_map(|(whole, new_epoch, flaw, sent)| Move::Append { whole, new_epoch, flaw, sent }),
+        3 => (0_usize..20, 1_usize..5, any::<bool>())
+            .prop_map(|(from, entries, torn)| Move::PushLate { from, entries, torn }),
+        2 => Just(Move::Name),
         1 => (1_usize..4).prop_map(Move::LoseTail),
         1 => Just(Move::Truncate),
         1 => prop::bool::weighted(0.3).prop_map(Move::SwapLog),
         24 => any_end().prop_map(Move::GoOn),
-        1 => Just(Move::Timer),
+        2 => Just(Move::Timer),
         1 => Just(Move::PollNow),
         1 => Just(Move::Pause),
         2 => Just(Move::Resume),
@@ -82,9 +102,22 @@ fn make(world: &mut World, what: &Move) {
             whole,
             new_epoch,
             flaw,
+            sent,
         } => {
             world.busy_steps = 0;
-            world.append(*whole, *new_epoch, *flaw);
+            world.append(*whole, *new_epoch, *flaw, *sent);
+        }
+        Move::PushLate {
+            from,
+            entries,
+            torn,
+        } => {
+            world.busy_steps = 0;
+            world.push_late(*from, *entries, *torn);
+        }
+        Move::Name => {
+            world.busy_steps = 0;
+            world.name();
         }
         Move::LoseTail(entries) => {
             world.busy_steps = 0;
@@ -96,7 +129,7 @@ fn make(world: &mut World, what: &Move) {
             world.swap_log(*foreign);
         }
         Move::GoOn(end) => world.go_on(*end),
-        Move::Timer => world.tell_from_outside(&Event::Timer),
+        Move::Timer => world.ring(),
         Move::PollNow => world.tell_from_outside(&Event::PollNow),
         Move::Pause => world.tell_from_outside(&Event::Pause),
         Move::Resume => world.tell_from_outside(&Event::Resume),
@@ -154,7 +187,7 @@ proptest! {
     ) {
         let mut world = World::new(fed, seed);
         for _ in 0..before {
-            world.append(false, false, Flaw::None);
+            world.append(false, false, Flaw::None, Sent::Not);
         }
         world.start();
         for what in &moves {
@@ -164,6 +197,7 @@ proptest! {
         // Nothing fails any more and nothing is written; a grain that rests without a timer has
         // nothing to do. A doubt is looked at for two and a half minutes, of a poll a second at most.
         world.tell_from_outside(&Event::Resume);
+        world.name();
         let mut waits = 0;
         for _ in 0..2000 {
             let calm = world.actor.is_in_step() || (!world.actor.is_busy() && waits > 300);
@@ -182,6 +216,10 @@ proptest! {
             && world.head().map(|head| head.base) <= world.actor.quarantined();
         prop_assert!(health == truth || given_up, "{health:?}, and it is {truth:?}");
         prop_assert_eq!(world.actor.is_in_step(), health == Health::Live);
+        if health == Health::Live {
+            let head = world.head().map_or(Cursor::ZERO, |head| head.cursor);
+            prop_assert_eq!(world.replica().cursor, head, "rests behind what was named");
+        }
     }
 
     /// T1: whatever is under way, a stop ends after the operation in flight and begins no other.

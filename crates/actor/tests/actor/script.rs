@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gleaner_actor::{
-    Action, Answer, Applied, Event, GrainActor, Jitter, Moment, Place, Policy, Step,
+    Action, Answer, Applied, Event, GrainActor, Jitter, Moment, Origin, Place, Policy, Push, Step,
 };
 use gleaner_core::{
     Cursor, Digest, Expected, FoldError, Generation, Head, Kind, Schema, StopReason,
@@ -112,7 +112,7 @@ pub(crate) fn applied(sequence: u64, applied: usize, answer: Answer) -> Applied 
         place: place(sequence),
         applied,
         stop: None,
-        answer,
+        origin: Origin::Answer(answer),
     }
 }
 
@@ -127,7 +127,41 @@ pub(crate) fn stopped(
         place: place(sequence),
         applied,
         stop: Some((at(bad), why)),
-        answer,
+        origin: Origin::Answer(answer),
+    }
+}
+
+/// A base comes unasked, and what follows it up to `last`.
+pub(crate) fn pushed_base(first: u64, last: u64) -> Push {
+    Push {
+        first: at(first),
+        prev: None,
+        last: at(last),
+        foreign: false,
+    }
+}
+
+/// Deltas come unasked.
+pub(crate) fn pushed(first: u64, last: u64) -> Push {
+    Push {
+        prev: Some(digest(at(first - 1))),
+        ..pushed_base(first, last)
+    }
+}
+
+/// A pushed run was given to the store.
+pub(crate) fn push_applied(sequence: u64, count: usize, push: Push) -> Applied {
+    Applied {
+        origin: Origin::Push(push),
+        ..applied(sequence, count, empty(None))
+    }
+}
+
+/// A pushed run was given to the store, and stopped.
+pub(crate) fn push_stopped(sequence: u64, bad: u64, why: StopReason, push: Push) -> Applied {
+    Applied {
+        origin: Origin::Push(push),
+        ..stopped(sequence, 0, bad, why, empty(None))
     }
 }
 
@@ -214,6 +248,11 @@ pub(crate) fn resting(sequence: u64) -> Vec<Event> {
 /// At 3, given 4 to 6; the base is 1.
 pub(crate) fn applying() -> Vec<Event> {
     then(polling(3), [Event::CaughtUp(run(head(6, 1), 4))])
+}
+
+/// In step at 3, and 4 came unasked.
+pub(crate) fn applying_push() -> Vec<Event> {
+    then(resting(3), [Event::Pushed(pushed(4, 4))])
 }
 
 /// At 4; 5 did not fit.

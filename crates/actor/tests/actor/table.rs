@@ -5,6 +5,7 @@ mod bad_entries;
 mod commands;
 mod ending;
 mod following;
+mod pushes;
 
 use gleaner_actor::{Action, Answer, Event, Health, Refusal, Reply, Step};
 use gleaner_core::{Digest, Head};
@@ -118,6 +119,7 @@ fn an_answer_to_what_is_not_in_flight_changes_nothing() {
         ("apply", applying()),
         ("apply", reapplying()),
         ("apply", retrying()),
+        ("apply", applying_push()),
         ("read", rereading()),
         ("rebase", rebasing()),
         ("read", asked()),
@@ -159,6 +161,7 @@ fn an_ended_actor_wants_nothing() {
     for event in [
         Event::Timer,
         Event::Named(head(9, 9)),
+        Event::Pushed(pushed_base(9, 9)),
         Event::Doubted,
         Event::PollNow,
         Event::Pause,

@@ -1,9 +1,7 @@
 //! Appends and claims over the wire.
 
 use gleaner_core::append::{by_grain, check_batch, landed};
-use gleaner_core::{
-    Appended, Claim, Entry, Error, ErrorKind, GrainId, Head, Limits, Result,
-};
+use gleaner_core::{Appended, Claim, Entry, Error, ErrorKind, GrainId, Head, Limits, Result};
 
 use crate::BACKEND;
 use crate::error::Lost;
@@ -205,10 +203,7 @@ async fn send(link: &Link, piece: &[Group<'_>]) -> Result<Vec<Appended>> {
     appended(piece, answer).map_err(|malformed| Lost::Unknown.malformed(malformed))
 }
 
-fn appended(
-    piece: &[Group<'_>],
-    answer: proto::AppendAnswer,
-) -> Result<Vec<Appended>, Malformed> {
+fn appended(piece: &[Group<'_>], answer: proto::AppendAnswer) -> Result<Vec<Appended>, Malformed> {
     if answer.landed.len() != piece.len() || answer.refused.len() != piece.len() {
         return Err(Malformed("not one answer for each grain"));
     }

@@ -188,7 +188,11 @@ impl GrpcLogConfig {
         Ok(Target {
             host: bare,
             port,
-            scheme: if encrypted { Scheme::HTTPS } else { Scheme::HTTP },
+            scheme: if encrypted {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            },
             authority,
         })
     }

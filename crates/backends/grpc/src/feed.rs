@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use foldhash::fast::FixedState;
-use gleaner_core::{
-    ChangeFeed, Changes, Filter, GrainId, Moved, Position, Pushed, Result,
-};
+use gleaner_core::{ChangeFeed, Changes, Filter, GrainId, Moved, Position, Pushed, Result};
 
 use crate::BACKEND;
 use crate::error::Lost;
@@ -90,6 +88,10 @@ fn changes(
     }
     if !is_behind(counters(from), counters(&next)) {
         return Err(Malformed("a feed that goes back"));
+    }
+    // It would be asked for again at once, and for ever.
+    if !answer.complete && counters(from) == counters(&next) {
+        return Err(Malformed("a page that leads nowhere"));
     }
     let mut moved = Vec::with_capacity(grains.len());
     for grain in grains {

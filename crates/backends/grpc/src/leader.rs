@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::connection::Acceptor;
-pub use self::counts::LeaderCounts;
 use self::counts::Counts;
+pub use self::counts::LeaderCounts;
 use self::service::Service;
 use self::settings::LeaderSettings;
 use crate::access::Access;
@@ -52,7 +52,9 @@ impl std::fmt::Debug for LeaderBuilder {
 #[non_exhaustive]
 pub enum LeaderError {
     /// No tokens, or no TLS, and nobody said that this is meant.
-    #[error("{what} for a leader on {address}: give {instead}, or say that it is meant to be insecure")]
+    #[error(
+        "{what} for a leader on {address}: give {instead}, or say that it is meant to be insecure"
+    )]
     Insecure {
         /// Where it was to listen.
         address: SocketAddr,
@@ -98,7 +100,7 @@ impl LeaderBuilder {
         self
     }
 
-    /// The most calls and watches under way on one connection. Default 128.
+    /// The most calls and watches under way on one connection, half of them watches. Default 128.
     pub fn max_streams(mut self, most: u32) -> Self {
         self.settings.max_streams = most.max(1);
         self
@@ -182,7 +184,9 @@ impl LeaderBuilder {
         let settings = Arc::new(self.settings);
         let service = Service {
             log: self.log,
-            access: self.access.unwrap_or_else(|| Arc::new(Access::open_to_all())),
+            access: self
+                .access
+                .unwrap_or_else(|| Arc::new(Access::open_to_all())),
             settings: settings.clone(),
             closing: closing.clone(),
         };

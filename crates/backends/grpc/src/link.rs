@@ -22,6 +22,7 @@ use crate::error::{Lost, is_unauthenticated, was_not_sent};
 use crate::proto;
 use crate::proto::leader_client::LeaderClient;
 use crate::send::Sender;
+use crate::wire::decode_identity;
 
 /// The protocol's newest minor version.
 const MINOR: u32 = 0;
@@ -128,7 +129,9 @@ impl Link {
     }
 
     fn usable(&self) -> Option<Arc<Live>> {
-        self.live.load_full().filter(|live| !live.sender.is_closed())
+        self.live
+            .load_full()
+            .filter(|live| !live.sender.is_closed())
     }
 
     /// Lets the next call dial anew.
@@ -157,7 +160,10 @@ impl Link {
 
     async fn dial(&self) -> Result<Live> {
         let unreachable = |error: &dyn std::fmt::Display| {
-            let message = format!("cannot reach the leader at {}: {error}", self.target.authority);
+            let message = format!(
+                "cannot reach the leader at {}: {error}",
+                self.target.authority
+            );
             Error::transient(BACKEND, message)
         };
         let token = self.token()?;
@@ -171,9 +177,9 @@ impl Link {
         let connection = match &self.config.tls {
             None => self.handshake(stream).await,
             Some(tls) => {
-                let name = tls.server_name(&self.target.host).map_err(|error| {
-                    Error::permanent(BACKEND, error.to_string())
-                })?;
+                let name = tls
+                    .server_name(&self.target.host)
+                    .map_err(|error| Error::permanent(BACKEND, error.to_string()))?;
                 let stream = TlsConnector::from(tls.config())
                     .connect(name, stream)
                     .await
@@ -196,6 +202,9 @@ impl Link {
             .await
             .map_err(|status| Lost::Nothing.failed(&status, None))?
             .into_inner();
+        // One that does not say which log it serves is believed nothing else.
+        decode_identity(description.identity.clone())
+            .map_err(|malformed| Lost::Nothing.malformed(malformed))?;
         let described = Described::of(&description);
         let most = described.max_message.saturating_add(MARGIN);
         Ok(Live {

@@ -92,9 +92,12 @@ impl ReplicationLog for GrpcLog {
         for claims in claims.chunks(MOST_GRAINS) {
             let answered = append::claim(&self.link, claims).await;
             // An earlier part was made.
-            let part = answered.map_err(|error| match answers.is_empty() {
-                true => error,
-                false => Error::unknown(BACKEND, error.to_string()),
+            let part = answered.map_err(|error| {
+                if answers.is_empty() {
+                    error
+                } else {
+                    Error::unknown(BACKEND, error.to_string())
+                }
             })?;
             answers.extend(part);
         }

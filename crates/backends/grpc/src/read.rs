@@ -188,10 +188,7 @@ pub(crate) async fn catch_up(
     Ok(caught)
 }
 
-fn caught(
-    answer: proto::CatchUpAnswer,
-    wants: &[(GrainId, Cursor)],
-) -> Result<CatchUp, Malformed> {
+fn caught(answer: proto::CatchUpAnswer, wants: &[(GrainId, Cursor)]) -> Result<CatchUp, Malformed> {
     let identity = decode_identity(answer.identity)?;
     if answer.outcomes.len() != wants.len() {
         return Err(Malformed("not one answer for each grain"));
@@ -202,9 +199,8 @@ fn caught(
         .map(Outcome::try_from)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| Malformed("an unknown outcome"))?;
-    let has_run = |outcome: &Outcome| {
-        matches!(outcome, Outcome::ToBase | Outcome::ToHead | Outcome::Cut)
-    };
+    let has_run =
+        |outcome: &Outcome| matches!(outcome, Outcome::ToBase | Outcome::ToHead | Outcome::Cut);
     let with_runs: Vec<GrainId> = wants
         .iter()
         .zip(&outcomes)
@@ -239,8 +235,7 @@ fn caught(
                     Outcome::ToBase => None,
                     _ => Some(heads.next()?),
                 };
-                let run = entries
-                    .and_then(|entries| run(head, entries, outcome, *cursor));
+                let run = entries.and_then(|entries| run(head, entries, outcome, *cursor));
                 match run {
                     Ok(run) => Caught::Run(run),
                     // This grain's alone: its neighbours' runs hold together.

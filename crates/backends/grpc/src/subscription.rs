@@ -113,7 +113,12 @@ impl Subscriptions {
                     }
                     None => news.await,
                 }
-                if subscription.state.lock().retry_at().is_some_and(|at| at > Instant::now()) {
+                if subscription
+                    .state
+                    .lock()
+                    .retry_at()
+                    .is_some_and(|at| at > Instant::now())
+                {
                     // It has ended: whether anything was missed is for `changes` to say.
                     return;
                 }
@@ -155,7 +160,7 @@ impl Subscriptions {
 async fn run(link: Arc<Link>, subscription: Arc<Subscription>, since: Position) {
     let ended = match open(&link, &subscription.filter, &since).await {
         Ok((stream, live)) => {
-            let ended = read(&subscription, stream, since).await;
+            let ended = read(&subscription, stream, &since).await;
             if ended == Ended::Refused {
                 link.give_up(&live);
             }
@@ -203,7 +208,7 @@ async fn open(
 async fn read(
     subscription: &Subscription,
     mut stream: Streaming<proto::WatchPage>,
-    since: Position,
+    since: &Position,
 ) -> Ended {
     let mut reading = Reading::new(since);
     loop {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use gleaner_actor::{Answer, Applied, Event, Place};
+use gleaner_actor::{Answer, Applied, Event, Origin, Place};
 use gleaner_core::{
     CatchUp, Caught, Cursor, Entry, Error, ErrorKind, GrainId, LogId, Mark, Outcome,
 };
@@ -156,14 +156,13 @@ impl Shard {
         entries: Vec<Entry>,
         answer: Answer,
     ) {
-        let (counts, payload) = (&self.tools.shared.counts, bytes(&entries) as u64);
-        counts
-            .entries_read
-            .fetch_add(entries.len() as u64, Ordering::Relaxed);
-        counts.bytes_read.fetch_add(payload, Ordering::Relaxed);
+        self.tools
+            .shared
+            .counts
+            .came(entries.len(), bytes(&entries));
         let cargo = Cargo {
             t0: Some(t0),
-            run: Some((log, entries, answer)),
+            run: Some((log, entries, Origin::Answer(answer))),
             why: None,
         };
         self.tell_with(number, &Event::CaughtUp(answer), cargo);
@@ -235,7 +234,7 @@ impl Shard {
             place,
             applied: outcome.applied,
             stop: outcome.stop.map(|stop| (stop.at, stop.why)),
-            answer: run.answer,
+            origin: run.origin,
         };
         self.tools
             .shared
@@ -243,7 +242,7 @@ impl Shard {
             .entries_applied
             .fetch_add(applied.applied as u64, Ordering::Relaxed);
         let cargo = Cargo {
-            t0: Some(run.t0),
+            t0: run.t0,
             run: None,
             why,
         };

@@ -18,7 +18,7 @@ impl Lead {
         (0..self.shards.len()).map(ask).collect()
     }
 
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         shard: usize,
         message: impl FnOnce(oneshot::Sender<T>) -> Message,

@@ -14,6 +14,7 @@ use super::Lead;
 use super::deal::all;
 use super::message::{Message, Strangers};
 use super::ops::{self, FeedDone, LeadDone, Telling};
+use super::pushes::Listener;
 use crate::cell::{Confirmed, FeedNumber};
 use crate::clock::Reading;
 use crate::reach::Asked;
@@ -26,16 +27,19 @@ pub(super) struct Feed {
     pub(super) discover: bool,
     pub(super) reader: FeedReader,
     /// Under which cells name it: none if the log has no feed, or there are too many.
-    number: Option<FeedNumber>,
+    pub(super) number: Option<FeedNumber>,
     /// Up to when every grain of the filter has been named.
     pub(super) told_all: Option<Reading>,
-    position: Option<Position>,
+    pub(super) position: Option<Position>,
     after: Option<GrainId>,
     listing_since: Option<Reading>,
     /// Whose operations count: those of a reader that was replaced do not.
     pub(super) serial: u32,
     /// Ends a wait or backoff early.
     wake: Arc<Notify>,
+    /// Ends a wait early, and no backoff: something came unasked that only a page can tell of.
+    pub(super) nudge: Arc<Notify>,
+    pub(super) listener: Listener,
     waiting: Vec<oneshot::Sender<()>>,
     /// Hints in a row whose page named nothing.
     fruitless: u32,
@@ -49,6 +53,7 @@ impl Feed {
     /// Ends the reader; what is in flight for it is void.
     pub(super) fn end(&mut self) {
         self.serial = self.serial.wrapping_add(1);
+        self.listener = Listener::default();
         self.waiting.clear();
     }
 }
@@ -67,7 +72,7 @@ impl Lead {
             // Beyond what can be numbered a feed would speak for nobody.
             self.next_number()?;
             let feed = self.new_feed(Filter::grain_type(grain.grain_type()), false);
-            self.feed_event(feed, FeedEvent::Start);
+            self.start_feed(feed);
             Some(feed)
         })?;
         self.feeds.get(index)?.number
@@ -95,9 +100,15 @@ impl Lead {
         feed.serial = feed.serial.wrapping_add(1);
         // What still waits for the former reader must not take the wake-ups of this one.
         feed.wake = Arc::new(Notify::new());
+        feed.nudge = Arc::new(Notify::new());
         feed.reader = FeedReader::new(policy, jitter, has_feed);
         self.tools.shared.listing();
+        self.start_feed(index);
+    }
+
+    fn start_feed(&mut self, index: usize) {
         self.feed_event(index, FeedEvent::Start);
+        self.listen(index);
     }
 
     fn has_feed(&self) -> bool {
@@ -129,6 +140,8 @@ impl Lead {
             listing_since: None,
             serial: 0,
             wake: Arc::new(Notify::new()),
+            nudge: Arc::new(Notify::new()),
+            listener: Listener::default(),
             waiting: Vec::new(),
             fruitless: 0,
             rest_until: Moment::START,
@@ -207,7 +220,7 @@ impl Lead {
             FeedAction::Wait { until } => {
                 let wait = until.since(now).min(LONGEST_WAIT);
                 let position = feed.position.clone().filter(|_| self.tools.settings.hints);
-                let wake = feed.wake.clone();
+                let (wake, nudge) = (feed.wake.clone(), feed.nudge.clone());
                 let deaf = deafness(feed.fruitless).min(wait);
                 feed.rest_until = now.plus(wait);
                 self.feed_op(index, serial, t0, async move {
@@ -226,6 +239,7 @@ impl Lead {
                         biased;
                         () = hinted => {}
                         () = wake.notified() => {}
+                        () = nudge.notified() => {}
                     }
                     FeedDone::Woken
                 });
@@ -455,7 +469,7 @@ impl Lead {
 /// How long hints are not listened to after so many in a row whose page named nothing. The first two
 /// are free: a hint for what was just read, and one that crossed a page, are common. A log that goes on
 /// hinting at nothing, or at grains of other filters, is asked some hundred times a second at most.
-fn deafness(fruitless: u32) -> Duration {
+pub(super) fn deafness(fruitless: u32) -> Duration {
     match fruitless {
         0..=2 => Duration::ZERO,
         more => Duration::from_millis(1 << (more - 3).min(3)),

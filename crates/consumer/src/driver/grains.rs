@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use gleaner_actor::{Action, Answer, Event, GrainActor, Health, Jitter, Reply};
+use gleaner_actor::{Action, Event, GrainActor, Health, Jitter, Origin, Reply};
 use gleaner_core::{Advance, Cursor, Entry, GrainId, Head, LogId, Rebase};
 use tokio::sync::oneshot;
 
@@ -37,8 +37,8 @@ pub(super) struct Queues {
 pub(super) struct Cargo {
     /// Just before the request was sent whose answer this is.
     pub(super) t0: Option<Reading>,
-    /// The run that the answer brought, and the log it is from.
-    pub(super) run: Option<(LogId, Vec<Entry>, Answer)>,
+    /// The run that came, the log it is from, and how it came.
+    pub(super) run: Option<(LogId, Vec<Entry>, Origin)>,
     /// For the line, if health changes.
     pub(super) why: Option<String>,
 }
@@ -250,10 +250,15 @@ impl Shard {
     /// One event into an actor, and its one action out into the queues.
     fn step(&mut self, number: u32, event: &Event, cargo: Cargo) -> Option<Reply> {
         let slot = self.slots.get(number)?;
-        if let (Event::Named(head), Some(rest)) = (event, slot.asleep())
-            && rest.is_at(head)
-        {
-            return None;
+        if let Some(rest) = slot.asleep() {
+            let known = match event {
+                Event::Named(head) => rest.is_at(head),
+                Event::Pushed(push) => push.last <= rest.cursor(),
+                _ => false,
+            };
+            if known {
+                return None;
+            }
         }
         let (was, was_in_step, stood) = (slot.health(), slot.is_in_step(), slot.cursor());
         let now = self.now();
@@ -269,6 +274,10 @@ impl Shard {
             .filter(|_| step.confirms && self.tools.log.confirms());
         if let Some(t0) = confirmed {
             cell.confirm(t0);
+        }
+        if was_in_step && !in_step {
+            // The feed has spoken for it up to now: what it holds, it goes on to hold (C5).
+            cell.keep(cell.feed().and_then(|feed| shared.feeds.get(feed)));
         }
         #[cfg(gleaner_plant)]
         let in_step = in_step || gleaner_core::plant::Plant::PendingForgotten.is_planted();
@@ -379,13 +388,13 @@ impl Shard {
     /// event that brings one.
     fn run_of(&self, number: u32, cargo: Cargo) -> Option<(GrainId, RunInfo, LogId, Vec<Entry>)> {
         let slot = self.slots.get(number)?;
-        let (log, entries, answer) = cargo.run?;
+        let (log, entries, origin) = cargo.run?;
         let before = slot.cursor();
         let info = RunInfo {
             slot: number,
             before,
-            answer,
-            t0: cargo.t0?,
+            origin,
+            t0: cargo.t0,
         };
         Some((self.grain(number)?, info, log, entries))
     }

@@ -1,10 +1,11 @@
 //! [`Message`]: what the lead tells a shard.
 
 use gleaner_actor::{Event, Moment, Reply};
-use gleaner_core::{GrainId, Head};
+use gleaner_core::{GrainId, Head, LogId, PushedRun};
 use tokio::sync::oneshot;
 
 use super::Replies;
+use super::pushes::Heard;
 use crate::cell::FeedNumber;
 use crate::clock::Reading;
 use crate::control::ControlError;
@@ -20,6 +21,15 @@ pub(super) enum Message {
         heads: Vec<(GrainId, Head)>,
         strangers: Strangers,
         told: oneshot::Sender<()>,
+    },
+    /// The log has sent these unasked to a feed's listener. Answered when each actor has been told, and
+    /// the shard has room to hold more: so a log does not run ahead of the store.
+    Pushed {
+        feed: FeedNumber,
+        log: LogId,
+        foreign: bool,
+        runs: Vec<PushedRun>,
+        taken: oneshot::Sender<Heard>,
     },
     /// What was known of the grains that a feed covers is in doubt.
     Doubt {

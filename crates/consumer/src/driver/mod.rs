@@ -5,6 +5,8 @@
 //! thing after the other. One `changes` call serves all shards: the lead deals out the page's names, and
 //! publishes the page's T0 once every shard has told them to its actors (C3, C5).
 //!
+//! A feed that the log sends entries to unasked has a listener beside its reader ([`pushes`]).
+//!
 //! One shard runs within the lead's task, several in a task each. The lead waits for no shard but in an
 //! operation of its own, and shards wait for the lead never, so neither holds the other up.
 
@@ -16,6 +18,7 @@ mod lines;
 mod message;
 mod ops;
 mod pump;
+mod pushes;
 mod rebind;
 mod shard;
 mod slots;
@@ -249,6 +252,16 @@ impl Lead {
                 t0,
                 outcome,
             } => self.feed_done(feed, serial, t0, outcome),
+            LeadDone::Pushed {
+                feed,
+                serial,
+                pushed,
+            } => self.pushed(feed, serial, pushed),
+            LeadDone::Taken {
+                feed,
+                serial,
+                heard,
+            } => self.taken(feed, serial, heard),
             LeadDone::Rebound { result, reply } => self.rebound(result, reply),
             LeadDone::CaughtUp { reply, found } => {
                 self.waiters.handed = self.waiters.handed.saturating_sub(1);

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use gleaner_actor::Answer;
+use gleaner_actor::Origin;
 use gleaner_core::{
     Advance, Binding, Budget, CatchUp, Caught, Changes, Cursor, Entry, Error, ErrorKind, GrainId,
-    Head, HeadPage, LogId, Mark, Outcome, Position, ReplicaStore, ReplicationLog,
+    Head, HeadPage, LogId, Mark, Outcome, Position, Pushed, ReplicaStore, ReplicationLog,
 };
 use tokio::sync::oneshot;
 
 use super::Replies;
+use super::pushes::Heard;
 use super::waiters::CaughtUpReply;
 use crate::clock::Reading;
 use crate::follower::{CaughtUp, FollowError};
@@ -54,6 +55,18 @@ pub(super) enum LeadDone {
         serial: u32,
         t0: Reading,
         outcome: FeedDone,
+    },
+    /// The log has sent entries unasked.
+    Pushed {
+        feed: usize,
+        serial: u32,
+        pushed: Pushed,
+    },
+    /// The shards have taken them.
+    Taken {
+        feed: usize,
+        serial: u32,
+        heard: Heard,
     },
     Rebound {
         result: Result<LogId, Error>,
@@ -104,8 +117,9 @@ pub(super) struct Whole {
 pub(super) struct RunInfo {
     pub(super) slot: u32,
     pub(super) before: Cursor,
-    pub(super) answer: Answer,
-    pub(super) t0: Reading,
+    pub(super) origin: Origin,
+    /// None of what came unasked: it confirms nothing.
+    pub(super) t0: Option<Reading>,
 }
 
 /// A run that waits for the store.

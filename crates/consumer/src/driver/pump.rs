@@ -32,6 +32,9 @@ impl Shard {
             }
         }
         self.send_runs();
+        if self.queues.run_bytes <= budget.bytes() {
+            self.take_more();
+        }
         // A store that is slower than the log holds the reads back, not the memory up.
         while self.queues.reading < bound && self.queues.run_bytes <= budget.bytes() {
             let log = self.tools.log.clone();

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::grains::Queues;
 use super::message::{Message, Met, Told};
 use super::ops::Done;
+use super::pushes::Heard;
 use super::slots::Slots;
 use super::sweep::Sweep;
 use super::timers::Timers;
@@ -65,6 +66,8 @@ pub(super) struct Shard {
     pub(super) catching_up: Vec<CatchingUp>,
     /// Names that are told, and are answered once there is room for more to load.
     pub(super) held: Vec<oneshot::Sender<()>>,
+    /// Runs that came unasked and are held, and are answered once there is room for more.
+    pub(super) full: Vec<(oneshot::Sender<Heard>, Heard)>,
     pub(super) sweep: Sweep,
     pub(super) closing: bool,
     turn: Moment,
@@ -96,6 +99,7 @@ impl Shard {
             doubtful: HashMap::new(),
             catching_up: Vec::new(),
             held: Vec::new(),
+            full: Vec::new(),
             closing: false,
             turn,
             reads_at_once,
@@ -211,6 +215,16 @@ impl Shard {
                 strangers,
                 told,
             } => self.names(heads, strangers, told),
+            Message::Pushed {
+                feed,
+                log,
+                foreign,
+                runs,
+                taken,
+            } => {
+                let heard = self.pushed(feed, &log, foreign, runs);
+                self.full.push((taken, heard));
+            }
             Message::Doubt { feed, told } => {
                 self.doubt(feed);
                 let _ = told.send(());
@@ -257,6 +271,7 @@ impl Shard {
                 for told in self.held.drain(..) {
                     let _ = told.send(());
                 }
+                self.take_more();
                 for number in self.slots.all() {
                     self.keep(number);
                     self.tell(number, &Event::Stop);

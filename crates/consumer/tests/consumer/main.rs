@@ -20,6 +20,7 @@ mod hammer;
 mod hints;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod pushes;
 mod reads;
 mod ready;
 mod rig;

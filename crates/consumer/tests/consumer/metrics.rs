@@ -310,13 +310,13 @@ async fn handles_are_registered_and_described_once_a_follower() {
     }
     let each = taken.registrations();
     assert!(each.values().all(|times| *times == 1), "{each:?}");
-    // 8 by health, 4 more of grains, 13 bounds, 2 ages, 7 counters, 9 kinds of errors of 2 sides.
-    assert_eq!(each.len(), 2 * (8 + 4 + 13 + 2 + 7 + 18));
+    // 8 by health, 4 more of grains, 13 bounds, 2 ages, 9 counters, 9 kinds of errors of 2 sides.
+    assert_eq!(each.len(), 2 * (8 + 4 + 13 + 2 + 9 + 18));
     let of_one = each
         .keys()
         .filter(|key| key.contains("follower=one"))
         .count();
-    assert_eq!(of_one, 52);
+    assert_eq!(of_one, 54);
     let registered: BTreeSet<_> = each
         .keys()
         .map(|key| key.split('{').next().unwrap())

@@ -63,6 +63,7 @@ impl Acceptor {
             server,
             service,
             turns: Arc::new(Semaphore::new(settings.max_calls)),
+            watches: Arc::new(Semaphore::new(0)),
             settings: settings.clone(),
             counts: counts.clone(),
         };
@@ -110,7 +111,7 @@ impl Acceptor {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (settings, counts) = (self.settings.clone(), self.counts.clone());
         let tls = self.tls.as_ref().map(ServerTls::config);
-        let (gate, closing) = (self.gate.clone(), self.closing.clone());
+        let (gate, closing) = (self.gate.of_connection(), self.closing.clone());
         async move {
             let open = Open::new(counts.clone());
             // Small answers must not wait for large ones to fill a packet.
@@ -185,6 +186,8 @@ struct Gate {
     server: LeaderServer<Service>,
     service: Service,
     turns: Arc<Semaphore>,
+    /// How many more watches the connection may have.
+    watches: Arc<Semaphore>,
     settings: Arc<LeaderSettings>,
     counts: Arc<Counts>,
 }
@@ -206,6 +209,18 @@ impl hyper::service::Service<http::Request<Incoming>> for Gate {
 }
 
 impl Gate {
+    /// Half of a connection's streams are kept for calls: watches that took them all would leave nothing
+    /// to confirm an age with.
+    fn of_connection(&self) -> Self {
+        let watches = usize::try_from(self.settings.max_streams / 2)
+            .unwrap_or(1)
+            .max(1);
+        Self {
+            watches: Arc::new(Semaphore::new(watches)),
+            ..self.clone()
+        }
+    }
+
     async fn pass(
         mut self,
         mut request: http::Request<Incoming>,
@@ -219,6 +234,10 @@ impl Gate {
         })?;
         request.extensions_mut().insert(grant);
         let turn = if request.uri().path() == WATCH {
+            let watch = self.watches.clone().try_acquire_owned();
+            let watch = watch
+                .map_err(|_| Status::resource_exhausted("too many watches on one connection"))?;
+            request.extensions_mut().insert(Arc::new(watch));
             None
         } else {
             let turn = timeout(TURN, self.turns.clone().acquire_owned()).await;
@@ -314,7 +333,10 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Counted<I> {
         written
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(context)
     }
 

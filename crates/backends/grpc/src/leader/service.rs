@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt};
 use gleaner_core::{
-    Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Epoch, Error, Filter, GrainId, HeadPage,
-    ReplicationLog, Run, Writer,
+    Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Epoch, Error, Filter, GrainId,
+    HeadPage, ReplicationLog, Run, Writer,
 };
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::{Request, Response, Status};
 
 use super::settings::LeaderSettings;
@@ -19,9 +19,9 @@ use crate::access::{Access, Grant, Right};
 use crate::proto;
 use crate::proto::catch_up_answer::Outcome;
 use crate::wire::{
-    Column, Known, Malformed, Tables, cursor, decode_entries, decode_filter,
-    decode_grain, decode_grains, decode_position, encode_cursor, encode_error, encode_grain,
-    encode_grains, encode_identity, encode_position, number, push_head, status_of_error,
+    Column, Known, Malformed, Tables, cursor, decode_entries, decode_filter, decode_grain,
+    decode_grains, decode_position, encode_cursor, encode_error, encode_grain, encode_grains,
+    encode_identity, encode_position, number, push_head, status_of_error,
 };
 
 /// The protocol's newest minor version.
@@ -266,7 +266,12 @@ impl proto::leader_server::Leader for Service {
         let grant = grant(&request)?;
         let wire = request.into_inner();
         let grain = the_grain(wire.grain)?;
-        allow_grains(&grant, Right::Read, std::slice::from_ref(&grain), "read_from")?;
+        allow_grains(
+            &grant,
+            Right::Read,
+            std::slice::from_ref(&grain),
+            "read_from",
+        )?;
         let budget = self.budget(wire.max_entries, wire.max_bytes);
         let page = self
             .log
@@ -322,7 +327,12 @@ impl proto::leader_server::Leader for Service {
         let grant = grant(&request)?;
         let wire = request.into_inner();
         let grain = the_grain(wire.grain)?;
-        allow_grains(&grant, Right::Truncate, std::slice::from_ref(&grain), "truncate")?;
+        allow_grains(
+            &grant,
+            Right::Truncate,
+            std::slice::from_ref(&grain),
+            "truncate",
+        )?;
         let truncation = self
             .log
             .truncate(&grain, cursor(wire.before))
@@ -382,13 +392,21 @@ impl proto::leader_server::Leader for Service {
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
         let grant = grant(&request)?;
+        let room = request
+            .extensions()
+            .get::<Arc<OwnedSemaphorePermit>>()
+            .cloned();
         let wire = request.into_inner();
         let filter = decode_filter(wire.filter).map_err(malformed)?;
         allow_filter(&grant, &filter, "watch")?;
         self.feed()?;
         let since = decode_position(wire.since, &filter).map_err(malformed)?;
         let watcher = Watcher::new(self.clone(), grant, filter, since, size(wire.max_payload));
-        Ok(Response::new(watcher.into_stream()))
+        // Its place on the connection is free again when the stream is dropped.
+        let pages = watcher.into_stream().inspect(move |_| {
+            let _held = &room;
+        });
+        Ok(Response::new(pages.boxed()))
     }
 }
 

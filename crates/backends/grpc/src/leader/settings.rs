@@ -13,7 +13,7 @@ const MARGIN: usize = 1 << 20;
 /// | Setting | Default | Why |
 /// |---|---|---|
 /// | connections | 1,024 | a connection costs some 100 KiB; clusters have few followers |
-/// | streams a connection | 128 | a follower has some ten calls under way |
+/// | streams a connection | 128 | a follower has some ten calls under way, and a watch a filter; half of them may be watches |
 /// | calls at once | 64 | each holds a request and an answer; others wait their turn, 1 s at most |
 /// | message | 32 MiB | the default payload limit of 16 MiB twice |
 /// | answer | 8 MiB | how much one catch-up or page of history brings, if no single entry is larger |

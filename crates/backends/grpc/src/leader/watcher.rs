@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
-use futures::stream::{BoxStream, StreamExt, unfold};
+use futures::stream::{Stream, unfold};
 use gleaner_core::{
     Budget, Caught, Cursor, Entry, Error, Filter, GrainId, Head, Kind, Moved, Position,
 };
@@ -69,7 +69,9 @@ impl Watcher {
         }
     }
 
-    pub(super) fn into_stream(self) -> BoxStream<'static, Result<proto::WatchPage, Status>> {
+    pub(super) fn into_stream(
+        self,
+    ) -> impl Stream<Item = Result<proto::WatchPage, Status>> + Send + 'static {
         unfold(self, |mut watcher| async move {
             if watcher.ended {
                 return None;
@@ -78,7 +80,6 @@ impl Watcher {
             watcher.ended = page.is_err();
             Some((page, watcher))
         })
-        .boxed()
     }
 
     /// The next page; none if the leader is ending, or the tables are full and the reader shall begin
@@ -141,7 +142,10 @@ impl Watcher {
                 for entry in entries {
                     column.push(&mut self.tables, entry);
                 }
-                if entries.last().is_some_and(|last| last.kind() == Kind::Delta) {
+                if entries
+                    .last()
+                    .is_some_and(|last| last.kind() == Kind::Delta)
+                {
                     page.base_epochs.push(base.epoch.get());
                     page.base_sequences.push(base.sequence.get());
                 }

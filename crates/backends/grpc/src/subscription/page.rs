@@ -24,10 +24,10 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(since: Position) -> Self {
+    pub(super) fn new(since: &Position) -> Self {
         Self {
             known: Known::default(),
-            counters: counters(&since).to_vec(),
+            counters: counters(since).to_vec(),
         }
     }
 

@@ -138,7 +138,9 @@ proptest! {
             })
             .collect();
         let mut wire = proto::Heads::default();
-        heads.iter().for_each(|head| push_head(&mut wire, head));
+        for head in &heads {
+            push_head(&mut wire, head);
+        }
         let mut reader = HeadReader::new(Some(wire)).unwrap();
         for head in &heads {
             prop_assert_eq!(&reader.next().unwrap(), head);
@@ -195,7 +197,9 @@ fn what_does_not_hold_together_is_told() {
     assert!(changed(|grains, _, _| grains.key_lengths[0] = 7).contains("cut off"));
     assert!(changed(|grains, _, _| grains.key_lengths[0] = 5).contains("more keys"));
     assert!(changed(|grains, _, _| grains.key_lengths[0] = 0).contains("empty or too long"));
-    assert!(changed(|grains, _, _| grains.keys = Bytes::from_static(b"\xff12345")).contains("UTF-8"));
+    assert!(
+        changed(|grains, _, _| grains.keys = Bytes::from_static(b"\xff12345")).contains("UTF-8")
+    );
     assert!(changed(|grains, _, _| grains.key_lengths.clear()).contains("differ"));
     assert!(changed(|_, _, counts| counts[0] = 2).contains("counts"));
     assert!(changed(|_, _, counts| counts.clear()).contains("count"));

@@ -75,6 +75,11 @@ impl Gate {
         Err(Error::transient("rig", "told to fail"))
     }
 
+    /// Counts as waiting until dropped.
+    pub(super) fn count(&self) -> impl Send + '_ {
+        Counted::new(&self.waiting)
+    }
+
     /// Waits while held.
     pub(super) async fn pass(&self) {
         let mut held = self.held.subscribe();

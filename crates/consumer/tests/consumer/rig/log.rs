@@ -1,15 +1,18 @@
 //! [`RigLog`]: a memory log whose answers can be held back, refused, aged and counted.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gleaner_core::{
     Appended, Budget, CatchUp, Caught, ChangeFeed, Changes, Claim, Cursor, Entry, Filter, GrainId,
-    Head, HeadPage, Identity, Limits, Page, Position, Pushed, ReplicationLog, Result, Truncation,
+    Head, HeadPage, Identity, Limits, Page, Position, Pushed, PushedRun, ReplicationLog, Result,
+    Truncation,
 };
 use gleaner_memory::MemoryLog;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::Gate;
 
@@ -46,6 +49,13 @@ pub(crate) struct RigLog {
     page: AtomicUsize,
     /// Calls of `heads`.
     pub(crate) heads: AtomicUsize,
+    /// What is to be sent unasked.
+    sends: Mutex<VecDeque<Pushed>>,
+    sending: Notify,
+    /// Sends nothing, over and over.
+    babbles: AtomicBool,
+    /// Who listens for what is sent, and waits.
+    pub(crate) listeners: Gate,
     /// A grain whose tail is lost, unseen, above this head.
     lost: Mutex<Option<(GrainId, Head)>>,
 }
@@ -70,6 +80,10 @@ impl RigLog {
             age: AtomicU64::new(0),
             page: AtomicUsize::new(usize::MAX),
             heads: AtomicUsize::new(0),
+            sends: Mutex::default(),
+            sending: Notify::new(),
+            babbles: AtomicBool::new(false),
+            listeners: Gate::new(),
             lost: Mutex::new(None),
         }
     }
@@ -123,6 +137,22 @@ impl RigLog {
     /// A grain's head is this one from now on, and nothing shows that it went back.
     pub(crate) fn lose_unseen(&self, grain: GrainId, left: Head) {
         *self.lost.lock() = Some((grain, left));
+    }
+
+    /// Sends entries unasked, each as a run of its own, as read from a log of this identity.
+    pub(crate) fn send_as(&self, identity: Identity, runs: Vec<PushedRun>) {
+        self.sends.lock().push_back(Pushed { identity, runs });
+        self.sending.notify_one();
+    }
+
+    /// What was to be sent and was not asked for.
+    pub(crate) fn unsent(&self) -> usize {
+        self.sends.lock().len()
+    }
+
+    pub(crate) fn babble(&self, on: bool) {
+        self.babbles.store(on, Ordering::SeqCst);
+        self.sending.notify_waiters();
     }
 
     pub(crate) fn entries_read(&self) -> usize {
@@ -262,7 +292,20 @@ impl ChangeFeed for RigLog {
         }
     }
 
-    async fn pushed(&self, filter: &Filter) -> Pushed {
-        self.current().pushed(filter).await
+    /// Whatever is sent goes to whoever asks: a follower trusts no filter but its own.
+    async fn pushed(&self, _: &Filter) -> Pushed {
+        let _ = self.listeners.enter();
+        let _counted = self.listeners.count();
+        loop {
+            if let Some(pushed) = self.sends.lock().pop_front() {
+                return pushed;
+            }
+            if self.babbles.load(Ordering::SeqCst) {
+                let identity = self.current().identity().await.unwrap();
+                let runs = Vec::new();
+                return Pushed { identity, runs };
+            }
+            self.sending.notified().await;
+        }
     }
 }

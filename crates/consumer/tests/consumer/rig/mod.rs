@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use gleaner_consumer::{Follower, FollowerBuilder, Health, RawReader, ReadOptions};
 use gleaner_core::{
-    Cursor, Digest, Draft, Entry, Filter, Fold, FoldError, GrainId, ReplicationLog, Writer,
+    Cursor, Digest, Draft, Entry, Filter, Fold, FoldError, GrainId, PushedRun, ReplicationLog,
+    Writer,
 };
 use gleaner_memory::MemoryReplicaStore;
 
@@ -85,6 +86,19 @@ impl Rig {
         self.log.current().append(entry).await.unwrap().digest
     }
 
+    /// Sends an entry unasked, as it is in the log of this moment or would be.
+    pub(crate) async fn send(&self, entry: Entry) {
+        let identity = self.log.current().identity().await.unwrap();
+        self.log.send_as(identity, vec![run_of([entry])]);
+        settle().await;
+    }
+
+    /// Appends, and sends what was appended; no hint comes.
+    pub(crate) async fn append_and_send(&self, entry: Entry) {
+        self.append(entry.clone()).await;
+        self.send(entry).await;
+    }
+
     /// Appends a whole state in epoch 1.
     pub(crate) async fn full(&self, id: &GrainId, sequence: u64, state: &str) -> Cursor {
         let cursor = Cursor::new(1, sequence);
@@ -99,6 +113,14 @@ impl Rig {
         let cursor = Cursor::new(1, sequence);
         self.append(delta(id, cursor, prev, change)).await;
         cursor
+    }
+}
+
+/// A run of one grain's entries, to be sent unasked.
+pub(crate) fn run_of<const N: usize>(entries: [Entry; N]) -> PushedRun {
+    PushedRun {
+        grain: entries[0].grain().clone(),
+        entries: entries.into(),
     }
 }
 
