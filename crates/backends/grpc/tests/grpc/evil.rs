@@ -202,7 +202,6 @@ async fn lies_to_who_asks_for_entries_leave_the_last_good_states() {
         Lie::HeadBelow,
         Lie::HeadElsewhere,
         Lie::Impossible,
-        Lie::AnotherLog,
         Lie::Fewer,
         Lie::Lengths,
         Lie::Names,
@@ -218,6 +217,31 @@ async fn lies_to_who_asks_for_entries_leave_the_last_good_states() {
         assert!(!(of_all && seen.moved), "{lie:?}: {seen:?}");
     })
     .await;
+}
+
+/// It says which log it is: nobody else can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_under_another_log_s_name_are_not_taken_in_until_that_is_asked_for() {
+    let mut world = World::new().await;
+    let follower = world.follower(0);
+    follower
+        .follow_all(Filter::grain_type("told"))
+        .await
+        .unwrap();
+    world.until_right(&follower, None).await;
+    let lie = ("catch_up", Lie::AnotherLog);
+    let seen = world.lied_to(&follower, lie).await;
+    assert!(!seen.moved);
+    // Served on, and marked.
+    let found = world.stands(&follower.raw_reader());
+    assert_eq!(found.len(), GRAINS);
+    let began = Instant::now();
+    while follower.rebase_foreign().await.unwrap().1 > 0 {
+        assert!(began.elapsed() < LONG);
+        sleep(Duration::from_millis(5)).await;
+    }
+    world.until_right(&follower, Some(lie)).await;
+    follower.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
