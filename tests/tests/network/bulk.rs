@@ -1,7 +1,7 @@
 //! Much at once.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gleaner::grpc::GrpcLog;
 use gleaner::{Cursor, Draft, Entry, GrainId, ReplicationLog, Writer};
@@ -137,7 +137,6 @@ fn sixty_thousand_commits_in_the_middle_of_a_bootstrap_do_not_end_it() {
     assert_eq!(in_step as u64, GRAINS);
     // It skips to the latest: at most what there was before, and once what was missed.
     assert!(read <= 2 * GRAINS, "{read} entries");
-    assert!(began.elapsed() > Duration::ZERO);
     follower.finish();
     leader.finish();
     written.extend(commits);
