@@ -33,7 +33,13 @@ fn id(grain_type: &str, key: &str) -> GrainId {
 }
 
 fn full(grain: &GrainId, sequence: u64, payload: &'static str) -> gleaner_core::Entry {
-    Draft::full(grain.clone(), Cursor::new(1, sequence), Writer::new(7), payload).seal()
+    Draft::full(
+        grain.clone(),
+        Cursor::new(1, sequence),
+        Writer::new(7),
+        payload,
+    )
+    .seal()
 }
 
 /// Somebody with a token.

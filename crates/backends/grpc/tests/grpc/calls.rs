@@ -10,16 +10,17 @@ use crate::words;
 pub(crate) type Said = Result<(), (tonic::Code, String, Vec<u8>)>;
 
 fn said<T>(answer: Result<Response<T>, Status>) -> Said {
-    answer
-        .map(drop)
-        .map_err(|status| (status.code(), status.message().to_owned(), status.details().to_vec()))
+    answer.map(drop).map_err(|status| {
+        (
+            status.code(),
+            status.message().to_owned(),
+            status.details().to_vec(),
+        )
+    })
 }
 
 /// Each call that names grains, with what came of it.
-pub(crate) async fn about(
-    client: &mut Client,
-    named: &[GrainId],
-) -> Vec<(&'static str, Said)> {
+pub(crate) async fn about(client: &mut Client, named: &[GrainId]) -> Vec<(&'static str, Said)> {
     let last = named.last().unwrap();
     let grains = Some(words::grains(named));
     let only = Some(words::grains([last]));

@@ -12,8 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gleaner_consumer::{Follower, Health, RawReader, ReadOptions};
 use gleaner_core::{
-    Cursor, Digest, Draft, Entry, Filter, Fold, FoldError, GrainId, ReplicationLog,
-    Writer,
+    Cursor, Digest, Draft, Entry, Filter, Fold, FoldError, GrainId, ReplicationLog, Writer,
 };
 use gleaner_grpc::{GrpcLog, Leader};
 use gleaner_memory::{MemoryLog, MemoryReplicaStore};
@@ -73,7 +72,7 @@ impl World {
                 let (cursor, writer) = (Cursor::new(1, next), Writer::new(5));
                 let word = format!("{at}-{next:03} ").into_bytes();
                 let (draft, state) = match states.last() {
-                    Some((_, digest, state)) if next % 7 != 0 => (
+                    Some((_, digest, state)) if !next.is_multiple_of(7) => (
                         Draft::delta(grain.clone(), cursor, writer, *digest, word.clone()),
                         [state.clone(), word].concat(),
                     ),
@@ -174,7 +173,11 @@ struct Seen {
 }
 
 /// Lies about one call after the other, to one follower.
-async fn are_overcome(pushed: usize, lies: &[(&'static str, Lie)], check: impl Fn(&str, Lie, Seen)) {
+async fn are_overcome(
+    pushed: usize,
+    lies: &[(&'static str, Lie)],
+    check: impl Fn(&str, Lie, Seen),
+) {
     let mut world = World::new().await;
     let follower = world.follower(pushed);
     follower
@@ -212,8 +215,18 @@ async fn lies_to_who_asks_for_entries_leave_the_last_good_states() {
     ];
     // Nothing is sent unasked: there is no other way to what the grains are.
     are_overcome(0, &lies.map(|lie| ("catch_up", lie)), |_, lie, seen| {
-        // A lie about one grain says nothing of the others.
-        let of_all = !matches!(lie, Lie::Gap | Lie::Reordered | Lie::HeadBelow | Lie::HeadElsewhere | Lie::Impossible | Lie::Exchanged | Lie::Endless);
+        // Some lies there is room for in some answers alone, and they say nothing of the other grains.
+        let of_all = matches!(
+            lie,
+            Lie::Digests
+                | Lie::Payloads
+                | Lie::Fewer
+                | Lie::Lengths
+                | Lie::Names
+                | Lie::Never
+                | Lie::Failed
+                | Lie::Empty
+        );
         assert!(!(of_all && seen.moved), "{lie:?}: {seen:?}");
     })
     .await;
@@ -280,12 +293,15 @@ async fn lies_of_the_stream_quarantine_nothing_and_hold_nothing_up() {
         Lie::Back,
         Lie::Empty,
     ];
-    are_overcome(16 << 10, &lies.map(|lie| ("watch", lie)), |_, lie, seen| {
-        assert_eq!(seen.quarantined, 0, "{lie:?}");
-        // The poll goes on beside it.
-        assert!(seen.moved, "{lie:?}");
-    })
-    .await;
+    for lie in lies {
+        // A new one each time: a stream that is given up over and over is begun again ever later.
+        are_overcome(16 << 10, &[("watch", lie)], |_, lie, seen| {
+            assert_eq!(seen.quarantined, 0, "{lie:?}");
+            // The poll goes on beside it.
+            assert!(seen.moved, "{lie:?}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -307,9 +323,8 @@ async fn lies_at_the_beginning_only_delay_it() {
         world.middle.lie(Some(lie));
         let follower = world.follower(0);
         let following = follower.clone();
-        let listed = tokio::spawn(async move {
-            following.follow_all(Filter::grain_type("told")).await
-        });
+        let listed =
+            tokio::spawn(async move { following.follow_all(Filter::grain_type("told")).await });
         let began = Instant::now();
         while world.middle.told() < TOLD {
             assert!(began.elapsed() < LONG, "there is no room for {lie:?}");

@@ -36,8 +36,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::body::Body;
 
-use crate::frames::Frames;
 use crate::chance::Chance;
+use crate::frames::Frames;
 
 /// How many of each sort; 5,000 in all.
 const RANDOM: usize = 300;
@@ -86,7 +86,10 @@ impl Good {
         let cursor = Cursor::new(1, self.sequence);
         let state = format!("state {}", self.sequence);
         let entry = Draft::full(self.grain.clone(), cursor, Writer::new(1), state).seal();
-        let head = timeout(LONG, self.log.append(entry.clone())).await.unwrap().unwrap();
+        let head = timeout(LONG, self.log.append(entry.clone()))
+            .await
+            .unwrap()
+            .unwrap();
         let budget = gleaner_core::Budget::UNBOUNDED;
         let after = cursor.predecessor();
         let page = timeout(LONG, self.log.read_from(&self.grain, after, budget)).await;
@@ -204,7 +207,9 @@ async fn bytes_on_the_port(leader: SocketAddr, bytes: Bytes) -> usize {
     // A reset is an answer, too.
     if stream.write_all(&bytes).await.is_ok() && stream.shutdown().await.is_ok() {
         let mut answer = Vec::new();
-        let _ = timeout(LONG, stream.read_to_end(&mut answer)).await.expect("it hangs up");
+        let _ = timeout(LONG, stream.read_to_end(&mut answer))
+            .await
+            .expect("it hangs up");
     }
     1
 }
@@ -229,7 +234,11 @@ async fn calls(leader: SocketAddr, chance: &mut Chance, count: usize, good: &mut
         let hangs = frames.hangs();
         told.sent += 1;
         let answer = call(&mut connection, path, frames);
-        let limit = if hangs { Duration::from_millis(5) } else { LONG };
+        let limit = if hangs {
+            Duration::from_millis(5)
+        } else {
+            LONG
+        };
         match timeout(limit, answer).await {
             Ok(Some(true)) => told.answered += 1,
             Ok(Some(false)) => told.refused += 1,

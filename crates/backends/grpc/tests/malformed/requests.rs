@@ -4,8 +4,8 @@ use bytes::Bytes;
 use gleaner_core::{Cursor, Draft, Entry, Filter, GrainId, Writer};
 use prost::Message;
 
-use crate::frames::{self, Frames};
 use crate::chance::Chance;
+use crate::frames::{self, Frames};
 use crate::raw::proto;
 use crate::words;
 
@@ -13,14 +13,21 @@ const CALLS: usize = 11;
 
 fn grains() -> Vec<GrainId> {
     let keys = ["one", "two", "an\u{e4}r", "four"];
-    keys.map(|key| GrainId::new("attacked", key).unwrap()).to_vec()
+    keys.map(|key| GrainId::new("attacked", key).unwrap())
+        .to_vec()
 }
 
 fn history() -> Vec<Entry> {
     let grain = GrainId::new("attacked", "one").unwrap();
     let writer = Writer::new(3);
     let full = Draft::full(grain.clone(), Cursor::new(1, 1), writer, vec![7; 300]).seal();
-    let then = Draft::delta(grain.clone(), Cursor::new(1, 2), writer, full.digest(), "and");
+    let then = Draft::delta(
+        grain.clone(),
+        Cursor::new(1, 2),
+        writer,
+        full.digest(),
+        "and",
+    );
     let then = then.seal();
     let last = Draft::tombstone(grain, Cursor::new(1, 3), writer).seal();
     vec![full, then, last]
@@ -43,7 +50,10 @@ fn request(call: usize, chance: &mut Chance) -> (&'static str, Vec<u8>) {
     let filter = || Some(words::filter(&Filter::grain_type("attacked")));
     let cursor = Some(words::cursor(Cursor::new(1, 2)));
     match call {
-        0 => ("Describe", proto::DescribeRequest { minor: 9 }.encode_to_vec()),
+        0 => (
+            "Describe",
+            proto::DescribeRequest { minor: 9 }.encode_to_vec(),
+        ),
         1 => {
             let request = proto::AppendRequest {
                 grains: one(),
@@ -60,7 +70,10 @@ fn request(call: usize, chance: &mut Chance) -> (&'static str, Vec<u8>) {
             };
             ("Claim", request.encode_to_vec())
         }
-        3 => ("Heads", proto::HeadsRequest { grains: grains() }.encode_to_vec()),
+        3 => (
+            "Heads",
+            proto::HeadsRequest { grains: grains() }.encode_to_vec(),
+        ),
         4 => {
             let request = proto::ListHeadsRequest {
                 filter: filter(),
@@ -95,7 +108,10 @@ fn request(call: usize, chance: &mut Chance) -> (&'static str, Vec<u8>) {
             };
             ("Truncate", request.encode_to_vec())
         }
-        8 => ("Start", proto::StartRequest { filter: filter() }.encode_to_vec()),
+        8 => (
+            "Start",
+            proto::StartRequest { filter: filter() }.encode_to_vec(),
+        ),
         9 => {
             let request = proto::ChangesRequest {
                 since: Some(position(chance)),

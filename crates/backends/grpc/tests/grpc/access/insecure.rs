@@ -23,7 +23,10 @@ fn means(folder: &std::path::Path) -> (ServerTls, ClientTls, Access) {
         ServerTlsConfig::new(path("pem"), path("key"))
             .open()
             .unwrap(),
-        ClientTlsConfig::new().authority(path("pem")).open().unwrap(),
+        ClientTlsConfig::new()
+            .authority(path("pem"))
+            .open()
+            .unwrap(),
         Access::file(path("tokens")).unwrap(),
     )
 }
@@ -33,7 +36,8 @@ async fn a_leader_without_tls_or_tokens_does_not_open_unless_that_is_meant() {
     let said = Said::listen();
     let folder = tempfile::tempdir().unwrap();
     for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
-        for (with_tls, with_tokens) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (with_tls, with_tokens) in [(false, false), (false, true), (true, false), (true, true)]
+        {
             for meant in [false, true] {
                 let (tls, _, access) = means(folder.path());
                 let mut builder = Leader::builder(Arc::new(MemoryLog::new())).insecure(meant);
@@ -45,7 +49,8 @@ async fn a_leader_without_tls_or_tokens_does_not_open_unless_that_is_meant() {
                 }
                 let warned = said.count("the leader is insecure");
                 let opened = builder.bind(address.parse().unwrap()).await;
-                let what = format!("{address}, TLS {with_tls}, tokens {with_tokens}, meant {meant}");
+                let what =
+                    format!("{address}, TLS {with_tls}, tokens {with_tokens}, meant {meant}");
                 let secure = with_tls && with_tokens;
                 match opened {
                     Err(LeaderError::Insecure { what: missing, .. }) => {
@@ -84,13 +89,19 @@ async fn a_log_without_tls_does_not_open_unless_that_is_meant() {
     // Encrypted for nobody in particular is not secure, whatever was said.
     for meant in [false, true] {
         let error = builder("grpcs://127.0.0.1:1").insecure(meant).open();
-        assert!(matches!(error.unwrap_err(), ConfigError::NoAuthority { .. }));
+        assert!(matches!(
+            error.unwrap_err(),
+            ConfigError::NoAuthority { .. }
+        ));
     }
     assert!(builder("grpcs://127.0.0.1:1").tls(tls()).open().is_ok());
     // One who says which certificates does not get a connection without.
     for meant in [false, true] {
         let plain = builder("grpc://127.0.0.1:1").tls(tls()).insecure(meant);
-        assert!(matches!(plain.open().unwrap_err(), ConfigError::NoTls { .. }));
+        assert!(matches!(
+            plain.open().unwrap_err(),
+            ConfigError::NoTls { .. }
+        ));
     }
     for url in [
         "grpcs://gleaner_secret@127.0.0.1:1",

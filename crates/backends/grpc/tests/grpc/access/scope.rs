@@ -213,7 +213,11 @@ async fn a_stream_and_the_feed_carry_nothing_from_outside() {
                 .append(full(&case.not_there, sequence, "of the other"))
                 .await
                 .unwrap();
-            place.log.append(full(inside, sequence, "own")).await.unwrap();
+            place
+                .log
+                .append(full(inside, sequence, "own"))
+                .await
+                .unwrap();
             let page = tokio::time::timeout(super::LONG, stream.message()).await;
             let page = page.unwrap().unwrap().unwrap();
             let mut types = vec![inside.grain_type().to_owned()];
@@ -232,7 +236,10 @@ async fn a_stream_and_the_feed_carry_nothing_from_outside() {
             limit: 99,
         };
         let page = client.changes(request).await.unwrap().into_inner();
-        let name = (inside.grain_type().to_owned(), inside.grain_key().to_owned());
+        let name = (
+            inside.grain_type().to_owned(),
+            inside.grain_key().to_owned(),
+        );
         assert_eq!(names(page.grains.as_ref()), BTreeSet::from([name]));
         assert!(page.complete);
         place.kept_its_secrets();

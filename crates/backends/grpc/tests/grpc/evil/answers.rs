@@ -73,7 +73,11 @@ async fn an_answer_about_heads_or_the_feed_is_transient() {
         Lie::Impossible,
     ] {
         world.middle.lie(Some(("changes", lie)));
-        breaks(log.changes(&since, &told, 9).await, ErrorKind::Transient, lie);
+        breaks(
+            log.changes(&since, &told, 9).await,
+            ErrorKind::Transient,
+            lie,
+        );
     }
     world.middle.lie(Some(("describe", Lie::Empty)));
     breaks(log.identity().await, ErrorKind::Transient, Lie::Empty);

@@ -46,7 +46,7 @@ pub(super) enum Lie {
 }
 
 impl Lie {
-    pub(super) fn describe(self, _: &proto::DescribeRequest, answer: &mut proto::Description) -> bool {
+    pub(super) fn describe(self, answer: &mut proto::Description) -> bool {
         match self {
             Self::Empty => *answer = proto::Description::default(),
             _ => return false,
@@ -54,7 +54,7 @@ impl Lie {
         true
     }
 
-    pub(super) fn append(self, _: &proto::AppendRequest, answer: &mut proto::AppendAnswer) -> bool {
+    pub(super) fn append(self, answer: &mut proto::AppendAnswer) -> bool {
         match self {
             Self::Fewer => drop(answer.landed.pop()),
             Self::Lengths => answer.landed.fill(u32::MAX),
@@ -66,7 +66,7 @@ impl Lie {
         true
     }
 
-    pub(super) fn claim(self, _: &proto::ClaimRequest, answer: &mut proto::ClaimAnswer) -> bool {
+    pub(super) fn claim(self, answer: &mut proto::ClaimAnswer) -> bool {
         match self {
             Self::Fewer => drop(answer.outcomes.pop()),
             Self::Empty => *answer = proto::ClaimAnswer::default(),
@@ -78,7 +78,7 @@ impl Lie {
         true
     }
 
-    pub(super) fn heads(self, _: &proto::HeadsRequest, answer: &mut proto::HeadsAnswer) -> bool {
+    pub(super) fn heads(self, answer: &mut proto::HeadsAnswer) -> bool {
         match self {
             Self::Fewer => drop(answer.found.pop()),
             Self::Empty => answer.heads = None,
@@ -95,20 +95,17 @@ impl Lie {
     ) -> bool {
         match self {
             Self::Reordered => {
-                if answer.grains.as_ref().is_none_or(|it| it.types.len() < 2) {
-                    return false;
-                }
                 let grains = answer.grains.as_mut();
-                grains.into_iter().for_each(|grains| {
-                    let first = usize::try_from(grains.key_lengths[0]).unwrap();
-                    let mut keys = grains.keys.split_off(first).to_vec();
-                    keys.extend_from_slice(&grains.keys);
-                    grains.keys = keys.into();
-                    grains.key_lengths.rotate_left(1);
-                });
+                let Some(grains) = grains.filter(|it| it.types.len() > 1) else {
+                    return false;
+                };
+                let first = usize::try_from(grains.key_lengths[0]).unwrap();
+                let keys = grains.keys.clone();
+                grains.keys = [&keys[first..], &keys[..first]].concat().into();
+                grains.key_lengths.rotate_left(1);
             }
             Self::Outside => return outside(answer.grains.as_mut()),
-            Self::Back | Self::Endless => answer.next = asked.after.clone().or(first()),
+            Self::Back | Self::Endless => answer.next = asked.after.clone().or_else(|| Some(first())),
             Self::Fewer => answer.heads = None,
             Self::Empty => answer.identity = None,
             Self::Names => return names(answer.grains.as_mut()),
@@ -119,10 +116,7 @@ impl Lie {
         true
     }
 
-    pub(super) fn read_from(
-        self,
-        _: &proto::ReadFromRequest,
-        answer: &mut proto::ReadFromAnswer,
+    pub(super) fn read_from(self, answer: &mut proto::ReadFromAnswer,
     ) -> bool {
         if self == Self::Endless {
             *answer = proto::ReadFromAnswer {
@@ -136,10 +130,7 @@ impl Lie {
         self.entries(answer.entries.as_mut(), &mut [all])
     }
 
-    pub(super) fn catch_up(
-        self,
-        _: &proto::CatchUpRequest,
-        answer: &mut proto::CatchUpAnswer,
+    pub(super) fn catch_up(self, answer: &mut proto::CatchUpAnswer,
     ) -> bool {
         let all = answer.outcomes.len();
         match self {
@@ -203,15 +194,7 @@ impl Lie {
         true
     }
 
-    pub(super) fn truncate(
-        self,
-        _: &proto::TruncateRequest,
-        _: &mut proto::TruncateAnswer,
-    ) -> bool {
-        false
-    }
-
-    pub(super) fn start(self, _: &proto::StartRequest, answer: &mut proto::StartAnswer) -> bool {
+    pub(super) fn start(self, answer: &mut proto::StartAnswer) -> bool {
         match self {
             Self::Empty => answer.position = None,
             Self::Lengths => {
@@ -255,7 +238,10 @@ impl Lie {
             Self::Names => return names(answer.grains.as_mut()),
             Self::Lengths => return lengths(answer.grains.as_mut()),
             Self::Fewer => {
-                let some = answer.heads.as_ref().is_some_and(|it| !it.epochs.is_empty());
+                let some = answer
+                    .heads
+                    .as_ref()
+                    .is_some_and(|it| !it.epochs.is_empty());
                 answer.heads = None;
                 return some;
             }
@@ -315,9 +301,10 @@ fn impossible(heads: Option<&mut proto::Heads>) -> bool {
     })
 }
 
-fn first() -> Option<proto::Grains> {
+/// Before every other.
+fn first() -> proto::Grains {
     let grain = gleaner_core::GrainId::new("\0", "\0").unwrap();
-    Some(crate::words::grains([&grain]))
+    crate::words::grains([&grain])
 }
 
 /// Of another type than the others. It must be known.

@@ -26,13 +26,19 @@ pub(super) struct Middle {
 
 /// What it lies about now, in the answers to which call, and how often it has.
 #[derive(Clone, Default)]
-struct Lies(Arc<(Mutex<Option<(&'static str, Lie)>>, AtomicUsize)>);
+struct Lies(Arc<Told>);
+
+#[derive(Default)]
+struct Told {
+    now: Mutex<Option<(&'static str, Lie)>>,
+    times: AtomicUsize,
+}
 
 impl Lies {
     fn told(&self, call: &str, tell: impl FnOnce(Lie) -> bool) {
-        let lie = *self.0.0.lock();
+        let lie = *self.0.now.lock();
         if lie.is_some_and(|(about, lie)| about == call && tell(lie)) {
-            self.0.1.fetch_add(1, Ordering::SeqCst);
+            self.0.times.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -68,13 +74,13 @@ impl Middle {
 
     /// From now on; none: it is honest.
     pub(super) fn lie(&self, lie: Option<(&'static str, Lie)>) {
-        *self.lies.0.0.lock() = lie;
-        self.lies.0.1.store(0, Ordering::SeqCst);
+        *self.lies.0.now.lock() = lie;
+        self.lies.0.times.store(0, Ordering::SeqCst);
     }
 
     /// How often it has lied since then.
     pub(super) fn told(&self) -> usize {
-        self.lies.0.1.load(Ordering::SeqCst)
+        self.lies.0.times.load(Ordering::SeqCst)
     }
 }
 
@@ -94,7 +100,7 @@ type Answer<T> = Result<Response<T>, Status>;
 
 /// Passes each call on, and its answer through a lie.
 macro_rules! passed {
-    ($($call:ident($request:ident) -> $answer:ident;)*) => {
+    ($($call:ident($request:ident) -> $answer:ident: $lie:expr;)*) => {
         #[tonic::async_trait]
         impl proto::leader_server::Leader for Service {
             $(async fn $call(
@@ -104,7 +110,8 @@ macro_rules! passed {
                 let asked = request.into_inner();
                 let mut answer = self.to.clone().$call(asked.clone()).await?.into_inner();
                 let call = stringify!($call);
-                self.lies.told(call, |lie| lie.$call(&asked, &mut answer));
+                let tell: fn(Lie, &proto::$request, &mut proto::$answer) -> bool = $lie;
+                self.lies.told(call, |lie| tell(lie, &asked, &mut answer));
                 Ok(Response::new(answer))
             })*
 
@@ -129,14 +136,14 @@ macro_rules! passed {
 }
 
 passed! {
-    describe(DescribeRequest) -> Description;
-    append(AppendRequest) -> AppendAnswer;
-    claim(ClaimRequest) -> ClaimAnswer;
-    heads(HeadsRequest) -> HeadsAnswer;
-    list_heads(ListHeadsRequest) -> ListHeadsAnswer;
-    read_from(ReadFromRequest) -> ReadFromAnswer;
-    catch_up(CatchUpRequest) -> CatchUpAnswer;
-    truncate(TruncateRequest) -> TruncateAnswer;
-    start(StartRequest) -> StartAnswer;
-    changes(ChangesRequest) -> ChangesAnswer;
+    describe(DescribeRequest) -> Description: |lie, _, answer| lie.describe(answer);
+    append(AppendRequest) -> AppendAnswer: |lie, _, answer| lie.append(answer);
+    claim(ClaimRequest) -> ClaimAnswer: |lie, _, answer| lie.claim(answer);
+    heads(HeadsRequest) -> HeadsAnswer: |lie, _, answer| lie.heads(answer);
+    list_heads(ListHeadsRequest) -> ListHeadsAnswer: Lie::list_heads;
+    read_from(ReadFromRequest) -> ReadFromAnswer: |lie, _, answer| lie.read_from(answer);
+    catch_up(CatchUpRequest) -> CatchUpAnswer: |lie, _, answer| lie.catch_up(answer);
+    truncate(TruncateRequest) -> TruncateAnswer: |_, _, _| false;
+    start(StartRequest) -> StartAnswer: |lie, _, answer| lie.start(answer);
+    changes(ChangesRequest) -> ChangesAnswer: Lie::changes;
 }
