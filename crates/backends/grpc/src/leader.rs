@@ -2,6 +2,7 @@
 
 mod connection;
 mod counts;
+mod gate;
 mod service;
 mod settings;
 mod watcher;
@@ -113,10 +114,10 @@ impl LeaderBuilder {
         self
     }
 
-    /// The largest message, in bytes, either way; at least 1 MiB, at most 1 GiB. A payload may be 1 MiB less.
-    /// Default 32 MiB.
+    /// The largest message, in bytes, either way; 8 MiB to 128 MiB. A payload may be 1 MiB less. Default
+    /// 32 MiB.
     pub fn max_message(mut self, bytes: usize) -> Self {
-        self.settings.max_message = bytes.clamp(1 << 20, 1 << 30);
+        self.settings.max_message = bytes.clamp(8 << 20, 128 << 20);
         self
     }
 

@@ -29,9 +29,10 @@ const MINOR: u32 = 0;
 /// What a leader may send of one stream, and of all, before it was taken in. A watch whose reader is slow
 /// holds this much at this side, and the leader then waits.
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
-/// Room for what stands beside the payloads of an answer.
-const MARGIN: usize = 1 << 20;
+/// More than 64 watches that nobody reads can hold back, so that calls are answered beside them.
+const CONNECTION_WINDOW: u32 = 80 << 20;
+/// The largest message, whatever a leader says of its own: what a broken one can make this side hold.
+const LARGEST: usize = 128 << 20;
 
 pub(crate) type Client = LeaderClient<Sender>;
 
@@ -206,7 +207,7 @@ impl Link {
         decode_identity(description.identity.clone())
             .map_err(|malformed| Lost::Nothing.malformed(malformed))?;
         let described = Described::of(&description);
-        let most = described.max_message.saturating_add(MARGIN);
+        let most = described.max_message;
         Ok(Live {
             client: client
                 .max_decoding_message_size(most)
@@ -312,7 +313,7 @@ impl Described {
             confirms: description.confirms,
             has_feed: description.has_feed,
             // A leader that says nonsense does not get more memory by it.
-            max_message: size(description.max_message).clamp(1 << 20, 1 << 30),
+            max_message: size(description.max_message).clamp(1 << 20, LARGEST),
         }
     }
 }

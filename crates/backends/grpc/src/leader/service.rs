@@ -109,7 +109,7 @@ impl Service {
     fn budget(&self, entries: u64, bytes: u64) -> Budget {
         Budget::new(
             size(entries).min(MOST_ENTRIES),
-            size(bytes).min(self.settings.max_answer),
+            size(bytes).min(self.settings.answer()),
         )
     }
 }
