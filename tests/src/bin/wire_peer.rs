@@ -76,18 +76,18 @@ async fn follow(url: &str, store: &str, sampled: u64) -> Outcome {
         .spawn();
     // It waits for a leader that is not up yet.
     let following = follower.clone();
-    let followed =
-        tokio::spawn(async move { following.follow_all(Filter::grain_type(GRAIN_TYPE)).await });
+    let mut listed = Some(tokio::spawn(async move {
+        following.follow_all(Filter::grain_type(GRAIN_TYPE)).await
+    }));
     News::Ready.say();
     let sampling = tokio::spawn(sample(follower.clone(), sampled));
     let mut orders = Orders::listen();
-    let mut followed = Some(followed);
     while let Some(order) = orders.next().await {
         if order != "caught-up" {
             return Err(format!("an order {order:?}?").into());
         }
-        if let Some(followed) = followed.take() {
-            followed.await??;
+        if let Some(listed) = listed.take() {
+            listed.await??;
         }
         let found = follower.caught_up().await?;
         News::CaughtUp {
@@ -105,7 +105,6 @@ async fn follow(url: &str, store: &str, sampled: u64) -> Outcome {
 async fn sample(follower: Follower, sampled: u64) {
     let reader = follower.raw_reader();
     let keys: Vec<String> = (0..sampled).map(|at| format!("load-{at}")).collect();
-    // Not of the runtime's making: it is to read in the very moment in which a stopped process goes on.
     for key in keys.iter().cycle() {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let Ok(grain) = GrainId::new(GRAIN_TYPE, key.as_str()) else {
