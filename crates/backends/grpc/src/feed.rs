@@ -121,6 +121,10 @@ fn changes(
     if !is_behind(counters(from), counters(&next)) {
         return Err(Malformed("a feed that goes back"));
     }
+    // It would be asked for again at once, and for ever.
+    if !answer.complete && counters(from) == counters(&next) {
+        return Err(Malformed("a page that leads nowhere"));
+    }
     let mut moved = Vec::with_capacity(grains.len());
     for grain in grains {
         if !filter.includes(&grain) {

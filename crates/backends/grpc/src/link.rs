@@ -22,6 +22,7 @@ use crate::error::{Lost, is_unauthenticated, was_not_sent};
 use crate::proto;
 use crate::proto::leader_client::LeaderClient;
 use crate::send::Sender;
+use crate::wire::decode_identity;
 
 /// What a leader may send of one stream, and of all, before it was taken in. A watch whose reader is slow
 /// holds this much at this side, and the leader then waits.
@@ -199,6 +200,9 @@ impl Link {
             .await
             .map_err(|status| Lost::Nothing.failed(&status, None))?
             .into_inner();
+        // One that does not say which log it serves is believed nothing else.
+        decode_identity(description.identity.clone())
+            .map_err(|malformed| Lost::Nothing.malformed(malformed))?;
         let described = Described::of(&description);
         let most = described.max_message;
         Ok(Live {

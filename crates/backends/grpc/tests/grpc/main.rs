@@ -10,6 +10,7 @@
 mod access;
 mod calls;
 mod conformance;
+mod evil;
 mod leaders;
 mod raw;
 mod said;

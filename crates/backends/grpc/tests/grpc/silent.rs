@@ -19,7 +19,7 @@ async fn a_peer_that_says_nothing_gives_its_place_back() {
         .bind("127.0.0.1:0".parse().unwrap())
         .await
         .unwrap();
-    let began = Instant::now();
+    let start = Instant::now();
     let address = leader.local_addr();
     let mut silent = TcpStream::connect(address).await.unwrap();
     let mut half = TcpStream::connect(address).await.unwrap();
@@ -36,7 +36,7 @@ async fn a_peer_that_says_nothing_gives_its_place_back() {
         let ended = timeout(Duration::from_secs(12), peer.read_to_end(&mut answer)).await;
         let _ = ended.expect("it was closed");
     }
-    assert!(began.elapsed() >= Duration::from_secs(10));
+    assert!(start.elapsed() >= Duration::from_secs(10));
     // On real time again: a call takes some.
     tokio::time::resume();
     let url = format!("grpc://{address}");

@@ -69,9 +69,10 @@ impl Ends {
     /// Nothing is read or written, until the certificate is replaced: then, with no restart, it is.
     async fn refuse_until_replaced(self, whose: &str) {
         let plane = id("aircraft", "N2");
+        let one = std::slice::from_ref(&plane);
         for _ in 0..2 {
             let done = [
-                self.log.heads(std::slice::from_ref(&plane)).await.map(drop),
+                self.log.heads(one).await.map(drop),
                 self.log.append(full(&plane, 1, "first")).await.map(drop),
             ];
             for error in done {
@@ -81,7 +82,7 @@ impl Ends {
             }
             sleep(Duration::from_millis(200)).await;
         }
-        assert_eq!(self.behind.heads(&[plane.clone()]).await.unwrap(), [None]);
+        assert_eq!(self.behind.heads(one).await.unwrap(), [None]);
         assert_eq!(self.leader.counts().calls, 0);
         assert!(self.said.count("the TLS handshake failed") > 0);
 
@@ -91,7 +92,7 @@ impl Ends {
             assert!(began.elapsed() < LONG, "{error}");
             sleep(Duration::from_millis(50)).await;
         }
-        assert!(self.behind.heads(&[plane]).await.unwrap()[0].is_some());
+        assert!(self.behind.heads(one).await.unwrap()[0].is_some());
         // What is said names no key.
         let all = self.said.all();
         for name in ["leader.key", "client.key"] {

@@ -68,10 +68,10 @@ async fn the_log_at_the_other_end_says_that_waiting_does_not_help() {
     ] {
         let shown = format!("{config:?}");
         let log = config.open().unwrap();
-        let plane = id("aircraft", "N2");
+        let grain = id("aircraft", "N2");
         for error in [
-            log.heads(std::slice::from_ref(&plane)).await.map(drop),
-            log.append(full(&plane, 3, "third")).await.map(drop),
+            log.heads(std::slice::from_ref(&grain)).await.map(drop),
+            log.append(full(&grain, 3, "third")).await.map(drop),
             log.identity().await.map(drop),
         ] {
             let error = error.unwrap_err();

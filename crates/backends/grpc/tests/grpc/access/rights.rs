@@ -12,11 +12,11 @@ use super::{Holder, Place, full, heard, id};
 
 /// Every call of a log, and which right it takes.
 async fn every_call(log: &GrpcLog) -> Vec<(Right, &'static str, Result<(), Error>)> {
-    let plane = id("aircraft", "N2");
+    let grain = id("aircraft", "N2");
     let planes = Filter::grain_type("aircraft");
-    let one = std::slice::from_ref(&plane);
+    let one = std::slice::from_ref(&grain);
     let claim = Claim {
-        grain: plane.clone(),
+        grain: grain.clone(),
         epoch: Epoch::new(9),
         writer: Writer::new(9),
     };
@@ -31,12 +31,12 @@ async fn every_call(log: &GrpcLog) -> Vec<(Right, &'static str, Result<(), Error
         (
             Right::Read,
             "read_from",
-            log.read_from(&plane, Cursor::ZERO, budget).await.map(drop),
+            log.read_from(&grain, Cursor::ZERO, budget).await.map(drop),
         ),
         (
             Right::Read,
             "catch_up",
-            log.catch_up(&[(plane.clone(), Cursor::ZERO)], budget)
+            log.catch_up(&[(grain.clone(), Cursor::ZERO)], budget)
                 .await
                 .map(drop),
         ),
@@ -44,12 +44,12 @@ async fn every_call(log: &GrpcLog) -> Vec<(Right, &'static str, Result<(), Error
         (
             Right::Append,
             "append",
-            log.append(full(&plane, 3, "third")).await.map(drop),
+            log.append(full(&grain, 3, "third")).await.map(drop),
         ),
         (
             Right::Truncate,
             "truncate",
-            log.truncate(&plane, Cursor::new(1, 2)).await.map(drop),
+            log.truncate(&grain, Cursor::new(1, 2)).await.map(drop),
         ),
     ];
     let claimed = log.claim(&[claim]).await;
@@ -85,8 +85,8 @@ async fn a_token_is_good_for_the_calls_of_its_rights_and_for_no_others() {
         }
         // A claim that was refused has fenced nobody: the writer goes on.
         if right != Right::Claim && right != Right::Append {
-            let plane = id("aircraft", "N2");
-            place.log.append(full(&plane, 3, "third")).await.unwrap();
+            let grain = id("aircraft", "N2");
+            place.log.append(full(&grain, 3, "third")).await.unwrap();
         }
         place.kept_its_secrets();
     }
