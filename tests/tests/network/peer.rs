@@ -10,9 +10,30 @@ use std::time::{Duration, Instant};
 
 use gleaner_tests::News;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpSocket;
 
 /// Long beyond anything that is waited for.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// A port that is nobody's, and stays it while no leader listens there: a dial that is refused does not
+/// take it for its own end by chance, and a leader that comes back finds it free.
+pub(crate) struct Reserved {
+    _bound: TcpSocket,
+    pub(crate) at: SocketAddr,
+}
+
+impl Reserved {
+    pub(crate) fn port() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // With this a leader may listen where this one is bound and does not.
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self {
+            at: socket.local_addr().unwrap(),
+            _bound: socket,
+        }
+    }
+}
 
 /// SIGKILL.
 const KILL: i32 = 9;

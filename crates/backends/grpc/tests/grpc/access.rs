@@ -8,7 +8,7 @@ mod rights;
 mod scope;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Place {
     async fn with(holders: &[&Holder]) -> Self {
         let said = Said::listen();
         let folder = tempfile::tempdir().unwrap();
-        admit(folder.path().join("tokens"), holders);
+        admit(&folder.path().join("tokens"), holders);
         let log = MemoryLog::new();
         for grain in [
             id("aircraft", "N14228"),
@@ -213,12 +213,12 @@ async fn heard(log: &GrpcLog, since: &Position, filter: &Filter) -> Pushed {
 }
 
 /// Replaces a token file as it should be: as a whole.
-fn admit(path: PathBuf, holders: &[&Holder]) {
+fn admit(path: &Path, holders: &[&Holder]) {
     let lines: Vec<String> = holders.iter().map(|holder| holder.line()).collect();
-    replace(&path, &(lines.join("\n") + "\n"));
+    replace(path, &(lines.join("\n") + "\n"));
 }
 
-fn replace(path: &std::path::Path, text: &str) {
+fn replace(path: &Path, text: &str) {
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
     fs::rename(new, path).unwrap();

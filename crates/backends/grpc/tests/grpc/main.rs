@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod another_log;
 mod calls;
 mod conformance;
 mod evil;

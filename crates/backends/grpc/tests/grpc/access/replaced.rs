@@ -35,7 +35,7 @@ async fn ends(before: &[&Holder], after: &[&Holder], moves: bool, code: Code) {
     let page = timeout(LONG, stream.message()).await.unwrap();
     assert!(page.unwrap().is_some());
 
-    admit(place.path("tokens"), after);
+    admit(&place.path("tokens"), after);
     sleep(NOTICED).await;
     if moves {
         place.log.append(full(&grain, 4, "secret")).await.unwrap();
@@ -90,10 +90,10 @@ async fn a_log_goes_on_with_the_new_secret_of_its_file() {
     let since = log.start(&planes).await.unwrap();
 
     // Both are good for a while, as it is done without haste: nothing fails at any time.
-    admit(tokens.clone(), &[&old, &new]);
+    admit(&tokens, &[&old, &new]);
     replace(&secret, new.secret.expose());
     sleep(NOTICED).await;
-    admit(tokens.clone(), &[&new]);
+    admit(&tokens, &[&new]);
     sleep(NOTICED).await;
     log.append(full(&grain, 4, "fourth")).await.unwrap();
     let page = log.changes(&since, &planes, 9).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_log_goes_on_with_the_new_secret_of_its_file() {
     // In the wrong order, and late: refused for a while, and then it goes on.
     old.secret = Secret::draw().unwrap();
     place.knows(&old.secret);
-    admit(tokens, &[&old]);
+    admit(&tokens, &[&old]);
     sleep(NOTICED).await;
     assert!(log.append(full(&grain, 5, "fifth")).await.is_err());
     replace(&secret, old.secret.expose());

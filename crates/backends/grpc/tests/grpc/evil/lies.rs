@@ -106,7 +106,7 @@ impl Lie {
             }
             Self::Outside => return outside(answer.grains.as_mut()),
             Self::Back | Self::Endless => {
-                answer.next = asked.after.clone().or_else(|| Some(first()))
+                answer.next = asked.after.clone().or_else(|| Some(first()));
             }
             Self::Fewer => answer.heads = None,
             Self::Empty => answer.identity = None,
