@@ -63,11 +63,16 @@ impl World {
         world
     }
 
-    /// Each grain moves by a Delta or begins anew, by three entries in one append.
+    /// Each grain moves by Deltas or begins anew: by three entries in one append, or by one.
     async fn goes_on(&mut self) {
         for (at, (grain, states)) in self.states.iter_mut().enumerate() {
             let mut entries = Vec::new();
-            for _ in 0..3 {
+            let count = if (states.len() / 3).is_multiple_of(2) {
+                3
+            } else {
+                1
+            };
+            for _ in 0..count {
                 let next = states.len() as u64 + 1;
                 let (cursor, writer) = (Cursor::new(1, next), Writer::new(5));
                 let word = format!("{at}-{next:03} ").into_bytes();
