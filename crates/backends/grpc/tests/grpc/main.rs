@@ -11,6 +11,8 @@ mod access;
 mod calls;
 mod conformance;
 mod evil;
+mod hostile;
+mod large;
 mod leaders;
 mod raw;
 mod said;
