@@ -12,6 +12,8 @@ mod another_log;
 mod calls;
 mod conformance;
 mod evil;
+mod hostile;
+mod large;
 mod leaders;
 mod raw;
 mod said;
