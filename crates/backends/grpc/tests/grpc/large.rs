@@ -11,7 +11,13 @@ use crate::leaders::{plain, plain_log};
 
 fn full(grain: &GrainId, sequence: u64, bytes: usize) -> Entry {
     let payload = vec![u8::try_from(sequence % 251).unwrap(); bytes];
-    Draft::full(grain.clone(), Cursor::new(1, sequence), Writer::new(3), payload).seal()
+    Draft::full(
+        grain.clone(),
+        Cursor::new(1, sequence),
+        Writer::new(3),
+        payload,
+    )
+    .seal()
 }
 
 /// A grain's entries that take several messages land whole, and again from wherever the former try got to.
@@ -73,7 +79,11 @@ async fn a_refusal_behind_what_landed_is_each_grains_own() {
         .await
         .unwrap();
     let url = format!("grpc://{}", leader.local_addr());
-    let log = GrpcLog::builder(url).insecure(true).token(secret).open().unwrap();
+    let log = GrpcLog::builder(url)
+        .insecure(true)
+        .token(secret)
+        .open()
+        .unwrap();
     let mine = GrainId::new("mine", "a").unwrap();
     let others = ["b", "c"].map(|key| GrainId::new("others", key).unwrap());
     // Larger than a piece, so that the others go into a message of their own.
