@@ -1,5 +1,5 @@
-//! Measurements: what the sanity figures share, the comparison ([`versus`]), and what is timed or
-//! counted step by step ([`subjects`]).
+//! Measurements: what the sanity figures share, the comparison ([`versus`]), a leader and its follower
+//! over the network ([`wire`]), and what is timed or counted step by step ([`subjects`]).
 
 #![expect(
     clippy::cast_precision_loss,
@@ -7,10 +7,14 @@
     reason = "measurements are quotients of counts and nanoseconds, far below 2^52"
 )]
 
+mod runs;
 pub mod subjects;
 pub mod versus;
+pub mod wire;
 
 use std::fmt::Display;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Prints the median, the smallest and the largest of several runs, a line each, in plain decimals.
 ///

@@ -8,11 +8,11 @@ mod append;
 mod backlog;
 mod counted;
 mod driver;
-mod following;
+pub(crate) mod following;
 mod idle;
 mod lag;
-mod logs;
-mod metric;
+pub(crate) mod logs;
+pub(crate) mod metric;
 mod neighbours;
 mod options;
 mod overload;
@@ -24,7 +24,7 @@ mod slow;
 
 use std::process::ExitCode;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use crate::Outcome;
 
 /// The type of all grains.
 const TYPE: &str = "grain";

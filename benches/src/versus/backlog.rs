@@ -20,7 +20,7 @@ pub(crate) async fn run(work: &Work) -> Outcome<()> {
     let began = nanos();
     let follower = follower(work, counted.clone(), store);
     follower.follow_all(Filter::grain_type(TYPE)).await?;
-    all_readable(work, &ids, &follower.raw_reader()).await;
+    all_readable(work.states, &ids, &follower.raw_reader()).await;
     line("seconds", (nanos() - began) as f64 / 1e9);
     line("payload_bytes_read", counted.payload_bytes() as f64);
     follower.shutdown().await;

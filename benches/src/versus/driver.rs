@@ -1,26 +1,20 @@
 //! The driver: builds Orlando's side, runs both in turn, prints what they measured.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
 
-use gleaner_measure::{BEGIN, Work, decimal};
+use gleaner_measure::{Work, decimal};
 
-use super::metric::{beside, comparable, median, ratio};
+use super::metric::{beside, comparable, ratio};
 use super::options::{Case, Options, Side};
 use super::plan::plan;
-use super::{Outcome, side};
-
-/// How long a side may take from the start of its clock; what takes longer is ended and counts so.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// How long a side may take to fill its log. A side that takes longer has failed.
-const PREPARATION: Duration = Duration::from_secs(600);
+use super::side;
+use crate::Outcome;
+use crate::runs::{self, Measured, PATIENCE};
 
 /// What the sides measured: by metric and side, a number a run.
-type Measured = BTreeMap<(String, Side), Vec<f64>>;
+type Sides = BTreeMap<(String, Side), Vec<f64>>;
 
 pub(crate) fn run(options: &Options) -> Outcome<()> {
     if cfg!(debug_assertions) {
@@ -41,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
 
     for work in works {
         eprintln!("versus: {}", work.to_args().join(" "));
-        let mut measured = Measured::new();
+        let mut measured = Sides::new();
         for run in 0..options.runs {
             // In turn, and each first as often as the other.
             let mut order = sides.clone();
@@ -102,83 +96,34 @@ fn build_orlando(ours: &Path) -> Outcome<PathBuf> {
 }
 
 /// Runs one side once.
-fn measure(mut command: Command, case: Case, side: Side) -> Outcome<Vec<(String, f64)>> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take().ok_or("a side has no output")?;
-    let (tell, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if tell.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    let mut metrics = Vec::new();
-    let mut deadline = Instant::now() + PREPARATION;
-    let mut begun = false;
-    loop {
-        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) if line == BEGIN => {
-                begun = true;
-                deadline = Instant::now() + PATIENCE;
-            }
-            Ok(line) => {
-                let read = line
-                    .split_once('=')
-                    .and_then(|(name, value)| Some((name, value.parse::<f64>().ok()?)))
-                    .filter(|(_, value)| value.is_finite());
-                let (name, value) = read.ok_or(format!("{} said: {line}", side.name()))?;
-                metrics.push((name.to_owned(), value));
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                child.kill()?;
-                child.wait()?;
-                let after = if begun { PATIENCE } else { PREPARATION };
-                let what = format!(
-                    "{}: {} was not finished after {after:?}",
-                    case.name(),
-                    side.name()
-                );
-                // Only a case that is a time can count one that was cut off.
-                if begun && matches!(case, Case::Backlog | Case::Wide) {
-                    eprintln!("versus: {what}; it is counted as that");
-                    return Ok(vec![("seconds".to_owned(), PATIENCE.as_secs_f64())]);
-                }
-                return Err(what.into());
-            }
-        }
+fn measure(command: Command, case: Case, side: Side) -> Outcome<Vec<(String, f64)>> {
+    let name = format!("{}: {}", case.name(), side.name());
+    let late = match runs::measure(command, &name)? {
+        Measured::Numbers(numbers) => return Ok(numbers),
+        Measured::Late => format!("{name} was not finished after {PATIENCE:?}"),
+    };
+    // Only a case that is a time can count one that was cut off.
+    if matches!(case, Case::Backlog | Case::Wide) {
+        eprintln!("versus: {late}; it is counted as that");
+        return Ok(vec![("seconds".to_owned(), PATIENCE.as_secs_f64())]);
     }
-    let status = child.wait()?;
-    if status.success() && !metrics.is_empty() {
-        return Ok(metrics);
-    }
-    Err(format!("{}: {} failed: {status}", case.name(), side.name()).into())
+    Err(late.into())
 }
 
-fn print(case: Case, work: &Work, mut measured: Measured, runs: u32) {
+fn print(case: Case, work: &Work, mut measured: Sides, runs: u32) {
     // `scale` has the grains in its names.
     if case != Case::Scale {
         println!("{}.grains={}", case.name(), work.grains);
     }
     let mut medians = BTreeMap::new();
     for ((metric, side), values) in &mut measured {
-        values.sort_by(f64::total_cmp);
-        let (Some(middle), Some(least), Some(most)) =
-            (median(values), values.first(), values.last())
-        else {
-            continue;
-        };
         let name = format!("{}.{metric}.{}", case.name(), side.name());
         if values.len() != runs as usize {
             eprintln!("versus: {name} is of {} of {runs} runs", values.len());
         }
-        println!("{name}={}", decimal(middle));
-        println!("{name}.min={}", decimal(*least));
-        println!("{name}.max={}", decimal(*most));
+        let Some(middle) = runs::print(&name, values) else {
+            continue;
+        };
         medians.insert((metric.as_str(), *side), middle);
     }
     let both = |metric: &str| {

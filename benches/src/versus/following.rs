@@ -26,10 +26,10 @@ pub(crate) fn readable(reader: &RawReader, grain: &GrainId) -> Option<u64> {
     Some(answer.cursor.sequence.get())
 }
 
-/// Returns when every grain can be read at its newest state.
-pub(crate) async fn all_readable(work: &Work, ids: &[GrainId], reader: &RawReader) {
+/// Returns when every grain can be read at its newest state, of which it has so many.
+pub(crate) async fn all_readable(states: u32, ids: &[GrainId], reader: &RawReader) {
     for grain in ids {
-        while readable(reader, grain).is_none_or(|sequence| sequence < u64::from(work.states)) {
+        while readable(reader, grain).is_none_or(|sequence| sequence < u64::from(states)) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

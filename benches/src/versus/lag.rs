@@ -65,7 +65,7 @@ async fn reach(work: &Work, ids: &[GrainId], log: Arc<dyn ReplicationLog>) -> Ou
     begin();
     let follower = follower(work, log, Arc::new(MemoryReplicaStore::new()));
     follower.follow_all(Filter::grain_type(TYPE)).await?;
-    all_readable(work, ids, &follower.raw_reader()).await;
+    all_readable(work.states, ids, &follower.raw_reader()).await;
     Ok(follower)
 }
 

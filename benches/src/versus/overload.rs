@@ -45,10 +45,9 @@ pub(crate) async fn run(work: &Work) -> Outcome<()> {
 
     // It comes to the newest state of each grain nevertheless.
     let reader = follower.raw_reader();
-    let mut newest = work.clone();
     for (id, sequence) in ids.iter().zip(&written.newest) {
-        newest.states = u32::try_from(*sequence)?;
-        let wanted = all_readable(&newest, std::slice::from_ref(id), &reader);
+        let states = u32::try_from(*sequence)?;
+        let wanted = all_readable(states, std::slice::from_ref(id), &reader);
         tokio::time::timeout(Duration::from_secs(60), wanted).await?;
     }
     let applied = follower.progress().entries_applied - applied_before;

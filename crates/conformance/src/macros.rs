@@ -121,6 +121,7 @@ macro_rules! __feed_list {
             f5_a_wait_ends_at_its_deadline
             f5_an_append_wakes_a_waiter
             f5_a_dropped_wait_loses_nothing
+            f5_pushed_entries_are_the_logs
         }
     };
 }

@@ -171,8 +171,8 @@ impl GrainCell {
         self.own.raise(t0);
     }
 
-    /// Driver: the follower ends. What its feed has confirmed stays confirmed, though nothing will be
-    /// any more.
+    /// Driver: the feed speaks for the grain no more, as the grain is about to be pending or the follower
+    /// ends. What it has confirmed stays confirmed.
     pub(crate) fn keep(&self, feed: Option<&Confirmed>) {
         if self.flags.load(Ordering::Relaxed) & PENDING == 0
             && let Some(t0) = feed.and_then(Confirmed::get)

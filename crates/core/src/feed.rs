@@ -9,7 +9,8 @@ use crate::{Entry, Error, Filter, GrainId, Head, Identity, Result};
 /// A place in a change feed: a number per feed shard, bound to the log's identity and to a filter.
 ///
 /// Opaque to consumers, who hand back what they were given and do not store it (F3). Backends make
-/// and read it.
+/// and read it. Each number stands by itself and only grows as long as the identity stays: of two positions
+/// of one identity, the one whose numbers are all at least the other's lies at or behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
     identity: Identity,

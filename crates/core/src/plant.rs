@@ -28,7 +28,6 @@ pub enum Plant {
     HintConfirms,
     HintQuarantines,
     PushConfirms,
-    PushOfAFormerHistory,
     PushedMisfitQuarantines,
     NameUnderAPushForgotten,
     PendingForgotten,
@@ -58,7 +57,7 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 46] = [
         Self::IdenticalClaims,
         Self::LeapAtANewEpoch,
         Self::CutInsideDeltas,
@@ -80,7 +79,6 @@ impl Plant {
         Self::HintConfirms,
         Self::HintQuarantines,
         Self::PushConfirms,
-        Self::PushOfAFormerHistory,
         Self::PushedMisfitQuarantines,
         Self::NameUnderAPushForgotten,
         Self::PendingForgotten,

@@ -21,7 +21,7 @@ fn a_month_through_a_leader_gives_the_same_dump() {
         "tokens",
         secret.line("both", rights, &planes, None).unwrap(),
     );
-    place.write("token", secret.expose().to_owned());
+    place.write("token", secret.expose());
     let leader = runtime.block_on(async {
         let log = SqliteLog::open(place.path("log.db")).await.unwrap();
         Leader::builder(Arc::new(log))

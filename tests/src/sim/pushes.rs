@@ -84,7 +84,7 @@ impl Outbox {
             }
         }
         if let Ok(identity) = log.name() {
-            self.send(false, &identity, runs(entries));
+            self.send(false, &identity, &runs(entries));
         }
     }
 
@@ -101,11 +101,11 @@ impl Outbox {
         if let Ok(identity) = copy.name()
             && !entries.is_empty()
         {
-            self.send(true, &identity, runs(entries));
+            self.send(true, &identity, &runs(entries));
         }
     }
 
-    fn send(&self, lagging: bool, identity: &Identity, runs: Vec<PushedRun>) {
+    fn send(&self, lagging: bool, identity: &Identity, runs: &[PushedRun]) {
         let listeners: Vec<_> = {
             let known = self.listeners.lock();
             known.iter().filter_map(Weak::upgrade).collect()
@@ -116,15 +116,15 @@ impl Outbox {
             }
             let mut pushed = Pushed {
                 identity: identity.clone(),
-                runs: runs.clone(),
+                runs: runs.to_vec(),
             };
             match self.fate() {
                 Fate::Plain => listener.put(&pushed),
                 Fate::Lost => {}
-                Fate::Late(time) => later(listener, time, pushed),
+                Fate::Late(time) => later(&listener, time, pushed),
                 Fate::Twice(time) => {
                     listener.put(&pushed);
-                    later(listener, time, pushed);
+                    later(&listener, time, pushed);
                 }
                 Fate::Torn => {
                     for run in &mut pushed.runs {
@@ -160,8 +160,8 @@ impl Outbox {
     }
 }
 
-fn later(inbox: Arc<Inbox>, time: Duration, pushed: Pushed) {
-    let inbox = Arc::downgrade(&inbox);
+fn later(inbox: &Arc<Inbox>, time: Duration, pushed: Pushed) {
+    let inbox = Arc::downgrade(inbox);
     tokio::spawn(async move {
         sleep(time).await;
         if let Some(inbox) = inbox.upgrade() {

@@ -1,7 +1,7 @@
 //! Dependencies point one way.
 //!
 //! ```text
-//! core <- actor <- consumer      core <- publisher, conformance, each backend
+//! core <- actor <- consumer      core <- publisher, conformance, each backend      gleaner <- cli
 //! ```
 //! Backends know neither each other nor the consumer; the actor is pure. What a crate's tests use is
 //! not looked at. A new crate needs a rule here before it may depend on another of ours.
@@ -82,6 +82,8 @@ fn rule(package: &Package) -> Option<MayKnow> {
         "actor" | "publisher" | "conformance" => MayKnow::These(&["gleaner-core"]),
         "consumer" => MayKnow::These(&["gleaner-core", "gleaner-actor"]),
         "gleaner" => MayKnow::AllButTheKit,
+        // What any application may know.
+        "cli" => MayKnow::These(&["gleaner"]),
         _ if folder.starts_with("backends/") => MayKnow::These(&["gleaner-core"]),
         _ => return None,
     })

@@ -34,6 +34,10 @@ impl GrainActor {
         let passes = self.rare().bad != Cursor::ZERO && base > self.rare().bad;
         match self.state {
             State::Resting if self.fits(push) => self.apply(How::Pushed),
+            #[cfg(gleaner_plant)]
+            State::Resting if gleaner_core::plant::Plant::PushedMisfitQuarantines.is_planted() => {
+                self.quarantined_by_a_push(push.first)
+            }
             State::Resting => self.poll(),
             // Healed by a base above the bad entry, as by a name.
             State::Quarantined if passes => self.poll(),
@@ -81,13 +85,18 @@ impl GrainActor {
             (Some((at, _)), _)
                 if gleaner_core::plant::Plant::PushedMisfitQuarantines.is_planted() =>
             {
-                self.standing = Health::Quarantined;
-                self.rare_mut().bad = *at;
-                self.state = State::Quarantined;
-                Step::of(Action::Wait { until: None })
+                self.quarantined_by_a_push(*at)
             }
             _ => self.poll_unless_told(),
         }
+    }
+
+    #[cfg(gleaner_plant)]
+    fn quarantined_by_a_push(&mut self, at: Cursor) -> Step {
+        self.standing = Health::Quarantined;
+        self.rare_mut().bad = at;
+        self.state = State::Quarantined;
+        Step::of(Action::Wait { until: None })
     }
 
     pub(super) fn named_under_a_push(&mut self, head: &Head) -> Step {

@@ -341,3 +341,45 @@ fn a_replica_that_may_be_set_back_is_not_confirmed() {
     let step = actor.on(due, &Event::Applied(again));
     assert!(step.confirms && actor.is_in_step());
 }
+
+/// F5, C3: entries that come unasked lead a replica on without a read, also one whose actor sleeps; what
+/// is named then is known.
+#[test]
+fn what_comes_unasked_needs_no_read() {
+    let (mut actor, _) = after(true, &resting(3));
+    for sequence in 4..20 {
+        actor = actor.rest().unwrap().wake(exact(), Jitter::new(1), true);
+        let push = pushed(sequence, sequence);
+        assert_eq!(actor.on(NOW, &Event::Pushed(push)).action, apply());
+        assert!(!actor.is_in_step() && actor.is_busy());
+        assert_eq!(actor.health(), Health::Live);
+        let step = actor.on(NOW, &Event::Applied(push_applied(sequence, 1, push)));
+        assert!(!step.confirms && actor.is_in_step());
+        let step = actor.on(NOW, &Event::Named(head(sequence, 1)));
+        assert_eq!(
+            (step.action, actor.cursor()),
+            (Action::Nothing, at(sequence))
+        );
+    }
+}
+
+/// F5: the same misfit over and over is a read each and no more, and none while one is under way.
+#[test]
+fn misfits_are_a_read_each_at_the_most() {
+    let (mut actor, _) = after(true, &resting(3));
+    let misfit = Event::Pushed(pushed(7, 7));
+    let mut reads = 0;
+    for _ in 0..10 {
+        for _ in 0..5 {
+            reads += usize::from(actor.on(NOW, &misfit).action == catch_up(3));
+        }
+        let step = actor.on(NOW, &Event::CaughtUp(empty(Some(head(3, 1)))));
+        // What came under the read is looked up once more.
+        assert_eq!(step.action, catch_up(3));
+        reads += 1;
+        let step = actor.on(NOW, &Event::CaughtUp(empty(Some(head(3, 1)))));
+        assert_eq!(step.action, FOREVER);
+        assert!(actor.rest().is_some());
+    }
+    assert_eq!(reads, 20);
+}

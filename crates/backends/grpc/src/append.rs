@@ -1,7 +1,9 @@
 //! Appends and claims over the wire.
 
 use gleaner_core::append::{by_grain, check_batch, landed};
-use gleaner_core::{Appended, Claim, Entry, Error, ErrorKind, GrainId, Head, Limits, Result};
+use gleaner_core::{
+    Appended, Claim, Entry, Error, ErrorKind, GrainId, Head, Limits, Result, Source,
+};
 
 use crate::BACKEND;
 use crate::error::Lost;
@@ -14,7 +16,7 @@ use crate::wire::{Column, HeadReader, Malformed, Tables, decode_error, encode_gr
 const PIECE_ENTRIES: usize = 4_096;
 const PIECE_BYTES: usize = 1 << 20;
 /// What an entry takes beside its payload and key, at most.
-const BESIDE: usize = 96;
+const BESIDE: usize = 96 + Source::MAX;
 
 /// Appends a batch, in as many messages as it takes.
 ///
@@ -72,6 +74,8 @@ async fn send_all(link: &Link, groups: Vec<Group<'_>>) -> Result<Vec<Appended>> 
     let mut groups = groups.into_iter().peekable();
     while let Some((grain, group)) = groups.next() {
         let (mut count, mut bytes) = (group.len(), size(grain, &group));
+        // The grains of this message, the last one first.
+        let mut rest = vec![grain];
         let appended = if bytes > most {
             giant(link, grain, &group, most).await.map(|one| vec![one])
         } else {
@@ -81,6 +85,7 @@ async fn send_all(link: &Link, groups: Vec<Group<'_>>) -> Result<Vec<Appended>> 
             }) {
                 count += group.len();
                 bytes += size(grain, &group);
+                rest.insert(0, grain);
                 piece.push((grain, group));
             }
             send(link, &piece).await
@@ -88,7 +93,17 @@ async fn send_all(link: &Link, groups: Vec<Group<'_>>) -> Result<Vec<Appended>> 
         match appended {
             Ok(appended) => answers.extend(appended),
             Err(error) if answers.is_empty() => return Err(error),
-            // What was sent before has been done.
+            // What was sent before has been done, and is answered. A refusal of the rest would be the same
+            // again: it is each grain's own, or the batch would be sent for ever.
+            Err(error) if !error.is_retryable() => {
+                let first = std::iter::from_fn(|| rest.pop());
+                let left = first.chain(groups.by_ref().map(|(grain, _)| grain));
+                answers.extend(left.map(|grain| Appended {
+                    grain: grain.clone(),
+                    landed: 0,
+                    result: Err(error.clone().of(grain)),
+                }));
+            }
             Err(error) => {
                 let message = format!("a part of the batch was not answered: {error}");
                 return Err(Error::unknown(BACKEND, message).caused_by(error));

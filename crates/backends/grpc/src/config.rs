@@ -12,7 +12,10 @@ use crate::access::Secret;
 use crate::log::GrpcLog;
 use crate::tls::ClientTls;
 
-/// How the log of a leader is opened.
+/// No time is set shorter than this: none at all would fail every call.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// How the log of a leader is opened. Times are at least 1 ms.
 ///
 /// | Setting | Default | Why |
 /// |---|---|---|
@@ -118,28 +121,28 @@ impl GrpcLogConfig {
 
     /// After how long a dial is given up. Default 5 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.connect_timeout = limit;
+        self.connect_timeout = limit.max(SHORTEST);
         self
     }
 
     /// After how long a call that was not answered is given up. Default 15 s.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
-        self.call_timeout = limit;
+        self.call_timeout = limit.max(SHORTEST);
         self
     }
 
     /// How long a connection may be silent before the leader is asked for a sign of life, and how long
     /// that may take: a partition is noticed within the sum. Default 5 s each.
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.keepalive = interval;
-        self.keepalive_timeout = timeout;
+        self.keepalive = interval.max(SHORTEST);
+        self.keepalive_timeout = timeout.max(SHORTEST);
         self
     }
 
     /// The shortest and the longest wait between dials that fail; it doubles between the two, and is
     /// varied by half. Calls made meanwhile fail at once, `Transient`. Default 50 ms and 2 s.
     pub fn backoff(mut self, min: Duration, max: Duration) -> Self {
-        self.backoff = (min, max.max(min));
+        self.backoff = (min.max(SHORTEST), max.max(min).max(SHORTEST));
         self
     }
 
@@ -161,7 +164,11 @@ impl GrpcLogConfig {
     }
 
     fn target(&self) -> Result<Target, ConfigError> {
-        let url = || self.url.clone();
+        // What stands before an @ is a secret that should not be there, and goes nowhere from here.
+        let url = || match self.url.split_once('@') {
+            Some((_, place)) => format!("...@{place}"),
+            None => self.url.clone(),
+        };
         let not_a_url = || ConfigError::NotAUrl { url: url() };
         let uri: Uri = self.url.parse().map_err(|_| not_a_url())?;
         let encrypted = match uri.scheme_str() {

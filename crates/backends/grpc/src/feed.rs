@@ -16,12 +16,22 @@ use crate::wire::{
     encode_position, number,
 };
 
+/// How many names are asked for that a stream may be about to bring.
+const AHEAD: usize = 64;
+/// How long a stream may take to bring what the leader held when it was asked.
+const CATCHES_UP: Duration = Duration::from_millis(500);
+
 /// `start` and `changes` ask the leader, and so confirm. `wait` and `pushed` listen to a stream from the
 /// leader, one a filter, which begins at the position that is first waited from.
 ///
 /// What the stream has named since the last page need not be asked for again: `changes` puts those names
-/// before what the leader answers about the rest. A page then holds more names than its limit, and each
-/// change crosses the network once.
+/// before what the leader answers about the rest. Is there much of that, the stream is on its way with it: then
+/// the leader is asked for the feed's end alone, and the page is what the stream has named by the time that it
+/// gets there. A page then holds more names than its limit, and a change crosses the network once.
+///
+/// # Why that confirms
+/// The end is asked for after the call began, so nothing that was acknowledged before lies beyond it; and the
+/// stream, which begins at a position and misses nothing, has named what moved up to it.
 #[async_trait]
 impl ChangeFeed for GrpcLog {
     async fn start(&self, filter: &Filter) -> Result<Position> {
@@ -42,21 +52,24 @@ impl ChangeFeed for GrpcLog {
     async fn changes(&self, since: &Position, filter: &Filter, limit: usize) -> Result<Changes> {
         // Of the identity the leader decides.
         since.counters(since.identity(), filter, BACKEND)?;
-        let (told, from) = self.subscriptions.told_since(since, filter);
-        let request = proto::ChangesRequest {
-            since: Some(encode_position(&from)),
-            filter: Some(encode_filter(filter)),
-            limit: number(limit),
-        };
-        let answer = self
-            .link
-            .call(Lost::Nothing, None, |mut client| {
-                let request = request.clone();
-                async move { client.changes(request).await }
-            })
-            .await?;
-        let mut page = changes(answer, &from, filter)
-            .map_err(|malformed| Lost::Nothing.malformed(malformed))?;
+        let (mut told, from) = self.subscriptions.told_since(since, filter);
+        let streamed = since.filter() == filter && self.subscriptions.is_told(filter);
+        // What the stream is about to bring is not asked for twice.
+        let most = if streamed { limit.min(AHEAD) } else { limit };
+        let mut page = self.ask_changes(&from, filter, most).await?;
+        if streamed && !page.complete {
+            let end = self.start(filter).await?;
+            if self.subscriptions.reaches(&end, filter, CATCHES_UP).await {
+                let (rest, next) = self.subscriptions.told_since(&from, filter);
+                // Only what was named up to the end makes the page whole.
+                if is_behind(counters(&end), counters(&next)) {
+                    told.extend(std::mem::take(&mut page.moved));
+                    page.moved = rest;
+                    page.next = next;
+                    page.complete = true;
+                }
+            }
+        }
         if !told.is_empty() {
             let newer: HashSet<GrainId, FixedState> =
                 page.moved.iter().map(|it| it.grain.clone()).collect();
@@ -75,6 +88,25 @@ impl ChangeFeed for GrpcLog {
     }
 }
 
+impl GrpcLog {
+    /// The leader's own page.
+    async fn ask_changes(&self, from: &Position, filter: &Filter, limit: usize) -> Result<Changes> {
+        let request = proto::ChangesRequest {
+            since: Some(encode_position(from)),
+            filter: Some(encode_filter(filter)),
+            limit: number(limit),
+        };
+        let answer = self
+            .link
+            .call(Lost::Nothing, None, |mut client| {
+                let request = request.clone();
+                async move { client.changes(request).await }
+            })
+            .await?;
+        changes(answer, from, filter).map_err(|malformed| Lost::Nothing.malformed(malformed))
+    }
+}
+
 fn changes(
     answer: proto::ChangesAnswer,
     from: &Position,
@@ -88,6 +120,10 @@ fn changes(
     }
     if !is_behind(counters(from), counters(&next)) {
         return Err(Malformed("a feed that goes back"));
+    }
+    // It would be asked for again at once, and for ever.
+    if !answer.complete && counters(from) == counters(&next) {
+        return Err(Malformed("a page that leads nowhere"));
     }
     let mut moved = Vec::with_capacity(grains.len());
     for grain in grains {

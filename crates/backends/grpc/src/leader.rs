@@ -1,7 +1,9 @@
 //! [`Leader`]: serves a log to other clusters on one port.
 
+mod answers;
 mod connection;
 mod counts;
+mod gate;
 mod service;
 mod settings;
 mod watcher;
@@ -113,10 +115,10 @@ impl LeaderBuilder {
         self
     }
 
-    /// The largest message, in bytes, either way; at least 1 MiB, at most 1 GiB. A payload may be 1 MiB less.
-    /// Default 32 MiB.
+    /// The largest message, in bytes, either way; 8 MiB to 128 MiB. A payload may be 1 MiB less. Default
+    /// 32 MiB.
     pub fn max_message(mut self, bytes: usize) -> Self {
-        self.settings.max_message = bytes.clamp(1 << 20, 1 << 30);
+        self.settings.max_message = bytes.clamp(8 << 20, 128 << 20);
         self
     }
 
@@ -136,15 +138,15 @@ impl LeaderBuilder {
     /// After how long a call is given up whose request does not come or that the log does not answer.
     /// Default 30 s.
     pub fn call_timeout(mut self, limit: Duration) -> Self {
-        self.settings.call_timeout = limit;
+        self.settings.call_timeout = limit.max(Duration::from_millis(1));
         self
     }
 
     /// How long a connection may be silent before it is asked for a sign of life, and how long that may
     /// take. Default 20 s each.
     pub fn keepalive(mut self, interval: Duration, timeout: Duration) -> Self {
-        self.settings.keepalive = interval;
-        self.settings.keepalive_timeout = timeout;
+        self.settings.keepalive = interval.max(Duration::from_millis(1));
+        self.settings.keepalive_timeout = timeout.max(Duration::from_millis(1));
         self
     }
 
@@ -247,7 +249,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // Its connections end with it: they are tasks of a set that it owns.
+        // Its connections end with it: they are tasks of a set that it owns. So do their calls, when the log
+        // has answered them.
         self.task.abort();
     }
 }

@@ -22,15 +22,15 @@ use crate::error::{Lost, is_unauthenticated, was_not_sent};
 use crate::proto;
 use crate::proto::leader_client::LeaderClient;
 use crate::send::Sender;
+use crate::wire::decode_identity;
 
-/// The protocol's newest minor version.
-const MINOR: u32 = 0;
 /// What a leader may send of one stream, and of all, before it was taken in. A watch whose reader is slow
 /// holds this much at this side, and the leader then waits.
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
-/// Room for what stands beside the payloads of an answer.
-const MARGIN: usize = 1 << 20;
+/// More than 64 watches that nobody reads can hold back, so that calls are answered beside them.
+const CONNECTION_WINDOW: u32 = 80 << 20;
+/// The largest message, whatever a leader says of its own: what a broken one can make this side hold.
+const LARGEST: usize = 128 << 20;
 
 pub(crate) type Client = LeaderClient<Sender>;
 
@@ -195,14 +195,16 @@ impl Link {
             .build()
             .map_err(|error| Error::invalid(BACKEND, error.to_string()))?;
         let mut client = LeaderClient::with_origin(sender.clone(), origin);
-        let request = proto::DescribeRequest { minor: MINOR };
         let description = client
-            .describe(request)
+            .describe(proto::DescribeRequest {})
             .await
             .map_err(|status| Lost::Nothing.failed(&status, None))?
             .into_inner();
+        // One that does not say which log it serves is believed nothing else.
+        decode_identity(description.identity.clone())
+            .map_err(|malformed| Lost::Nothing.malformed(malformed))?;
         let described = Described::of(&description);
-        let most = described.max_message.saturating_add(MARGIN);
+        let most = described.max_message;
         Ok(Live {
             client: client
                 .max_decoding_message_size(most)
@@ -308,7 +310,7 @@ impl Described {
             confirms: description.confirms,
             has_feed: description.has_feed,
             // A leader that says nonsense does not get more memory by it.
-            max_message: size(description.max_message).clamp(1 << 20, 1 << 30),
+            max_message: size(description.max_message).clamp(1 << 20, LARGEST),
         }
     }
 }

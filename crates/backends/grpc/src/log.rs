@@ -18,7 +18,7 @@ use crate::read;
 use crate::subscription::Subscriptions;
 use crate::wire::{cursor, decode_identity, encode_cursor, encode_grain};
 
-/// The most grains in one request. More are asked for in several.
+/// The most grains in one request, with the longest of names some 4 MiB. More are asked for in several.
 const MOST_GRAINS: usize = 4_096;
 
 /// The log that a leader serves, over one connection that is made when it is needed.
@@ -91,14 +91,16 @@ impl ReplicationLog for GrpcLog {
         let mut answers = Vec::with_capacity(claims.len());
         for claims in claims.chunks(MOST_GRAINS) {
             let answered = append::claim(&self.link, claims).await;
-            // An earlier part was made.
-            let part = answered.map_err(|error| {
-                if answers.is_empty() {
-                    error
-                } else {
-                    Error::unknown(BACKEND, error.to_string())
+            let part = match answered {
+                Ok(part) => part,
+                Err(error) if answers.is_empty() => return Err(error),
+                // An earlier part was made. A refusal would be the same again: it is each grain's own.
+                Err(error) if !error.is_retryable() => {
+                    let own = |claim: &Claim| Err(error.clone().of(&claim.grain));
+                    claims.iter().map(own).collect()
                 }
-            })?;
+                Err(error) => return Err(Error::unknown(BACKEND, error.to_string())),
+            };
             answers.extend(part);
         }
         Ok(answers)
@@ -152,7 +154,7 @@ impl ReplicationLog for GrpcLog {
         let answer = self
             .link
             .call(Lost::Nothing, None, |mut client| async move {
-                client.describe(proto::DescribeRequest::default()).await
+                client.describe(proto::DescribeRequest {}).await
             })
             .await?;
         decode_identity(answer.identity).map_err(|malformed| Lost::Nothing.malformed(malformed))

@@ -16,8 +16,9 @@ use crate::wire::{
     number,
 };
 
-/// The most grains of one catch-up; the others are put off.
+/// The most grains of one catch-up, and bytes of their names; the others are put off.
 const MOST_WANTS: usize = 8_192;
+const MOST_NAMES: usize = 4 << 20;
 
 fn malformed(malformed: Malformed) -> Error {
     Lost::Nothing.malformed(malformed)
@@ -168,7 +169,13 @@ pub(crate) async fn catch_up(
     wants: &[(GrainId, Cursor)],
     budget: Budget,
 ) -> Result<CatchUp> {
-    let asked = wants.get(..MOST_WANTS).unwrap_or(wants);
+    let mut names = 0_usize;
+    let fits = |(grain, _): &&(GrainId, Cursor)| {
+        names += grain.grain_type().len() + grain.grain_key().len();
+        names <= MOST_NAMES
+    };
+    let count = wants.iter().take(MOST_WANTS).take_while(fits).count();
+    let asked = wants.get(..count).unwrap_or(wants);
     let grains = asked.iter().map(|(grain, _)| grain);
     let request = proto::CatchUpRequest {
         grains: Some(encode_grains(&mut Tables::default(), grains)),

@@ -4,7 +4,8 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::HeaderValue;
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 use hyper::client::conn::http2::SendRequest;
 use tonic::body::Body;
 use tower_service::Service;
@@ -35,7 +36,7 @@ impl Sender {
 }
 
 impl Service<http::Request<Body>> for Sender {
-    type Response = http::Response<Incoming>;
+    type Response = http::Response<Body>;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -52,13 +53,28 @@ impl Service<http::Request<Body>> for Sender {
         }
         let sent = self.connection.try_send_request(request);
         Box::pin(async move {
-            sent.await.map_err(|error| {
-                if error.message().is_some() {
-                    Box::new(NotSent).into()
-                } else {
-                    error.into_error().into()
-                }
-            })
+            match sent.await {
+                Ok(response) => Ok(harmless(response)),
+                Err(error) if error.message().is_some() => Err(Box::new(NotSent).into()),
+                Err(error) => Err(error.into_error().into()),
+            }
         })
     }
+}
+
+/// gRPC's details of a status, which this protocol does not use and whose decoder panics over bytes that
+/// are no base64: a leader must not be able to end a follower with one header.
+const DETAILS: &str = "grpc-status-details-bin";
+
+fn harmless(mut response: http::Response<hyper::body::Incoming>) -> http::Response<Body> {
+    response.headers_mut().remove(DETAILS);
+    response.map(|body| {
+        Body::new(body.map_frame(|frame| match frame.into_trailers() {
+            Ok(mut trailers) => {
+                trailers.remove(DETAILS);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }))
+    })
 }

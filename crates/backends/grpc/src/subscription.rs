@@ -10,11 +10,11 @@ use std::time::Duration;
 use gleaner_core::{Filter, Moved, Position, Pushed};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tonic::Streaming;
 
 use self::page::Reading;
-use self::state::{Room, State};
+use self::state::{LISTENS, State};
 use crate::link::{Link, Live};
 use crate::proto;
 use crate::wire::{encode_filter, encode_position, number};
@@ -87,6 +87,37 @@ impl Subscriptions {
         }
     }
 
+    /// Waits until the stream has named all up to a position: whether it has, before the time is up.
+    pub(crate) async fn reaches(
+        &self,
+        position: &Position,
+        filter: &Filter,
+        at_most: Duration,
+    ) -> bool {
+        let Some(known) = self.by_filter.lock().get(filter).cloned() else {
+            return false;
+        };
+        let reached = async {
+            loop {
+                let mut news = std::pin::pin!(known.news.notified());
+                news.as_mut().enable();
+                let reached = known.state.lock().reaches(position);
+                match reached {
+                    Some(true) => return true,
+                    Some(false) => news.await,
+                    None => return false,
+                }
+            }
+        };
+        timeout(at_most, reached).await.unwrap_or(false)
+    }
+
+    /// Whether a stream names what moves within a filter.
+    pub(crate) fn is_told(&self, filter: &Filter) -> bool {
+        let known = self.by_filter.lock().get(filter).cloned();
+        known.is_some_and(|known| known.state.lock().retry_at().is_none())
+    }
+
     /// Returns when the stream has said something that lies after a position and was not handed to who
     /// listens, or when it ended, or after `at_most`.
     pub(crate) async fn wait(&self, since: &Position, at_most: Duration) {
@@ -139,6 +170,8 @@ impl Subscriptions {
             let pushed = subscription.state.lock().take_pushed();
             if let Some(pushed) = pushed {
                 subscription.room.notify_one();
+                // What was handed over is told, and more may be known of.
+                subscription.news.notify_waiters();
                 return pushed;
             }
             news.await;
@@ -211,10 +244,12 @@ async fn read(
     since: &Position,
 ) -> Ended {
     let mut reading = Reading::new(since);
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let page = tokio::select! {
             page = stream.message() => page,
-            () = tokio::time::sleep(LOOK) => {
+            _ = look.tick() => {
                 if subscription.state.lock().is_unused(KEPT) {
                     return Ended::Idle;
                 }
@@ -240,17 +275,19 @@ async fn read(
                 return Ended::Cut;
             }
         };
-        let mut page = Some(page);
+        let mut page = page;
         loop {
             let mut room = std::pin::pin!(subscription.room.notified());
             room.as_mut().enable();
-            match subscription.state.lock().put(page.take()) {
-                Room::Taken => break,
+            // A binding, so that the lock is not held over the wait.
+            let put = subscription.state.lock().put(page);
+            match put {
+                Ok(()) => break,
                 // The leader waits with this side: nothing more is read until there is room.
-                Room::Full(back) => page = back,
+                Err(back) => page = back,
             }
             // Whoever listens may have gone: looked at anew after a while.
-            let _ = timeout(LOOK, room).await;
+            let _ = timeout(LISTENS, room).await;
         }
         subscription.news.notify_waiters();
     }

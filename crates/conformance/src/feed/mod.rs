@@ -4,6 +4,7 @@ mod filters;
 mod names;
 mod pages;
 mod positions;
+mod pushes;
 mod reader;
 mod waits;
 
@@ -11,4 +12,5 @@ pub(crate) use filters::*;
 pub(crate) use names::*;
 pub(crate) use pages::*;
 pub(crate) use positions::*;
+pub(crate) use pushes::*;
 pub(crate) use waits::*;

@@ -49,7 +49,8 @@ faults! {
     "F2": CutPagesGoToTheEnd NextIsOfALaterMoment PagesNeverSayComplete;
     "F3": AnyIdentityIsServed BeyondTheEndIsServed OnlyTypesAreBound StartsLieAhead WiderFiltersAreServed;
     "F4": ALimitOfNothingStops PagesIgnoreTheLimit;
-    "F5": WaitsHaveNoDeadline WaitsNeverWake WaitsSleepOverWhatIsThere;
+    "F5": PushesAreAltered PushesIgnoreTheFilter PushesLeaveOutADelta PushesNameAnotherLog
+        WaitsHaveNoDeadline WaitsNeverWake WaitsSleepOverWhatIsThere;
 }
 
 faults! {

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gleaner_core::{ChangeFeed, Changes, Error, Filter, Moved, Position, Result};
+use gleaner_core::{
+    ChangeFeed, Changes, Entry, Error, Filter, Identity, Kind, Moved, Position, Pushed, PushedRun,
+    Result,
+};
 
 use crate::faults::LogFault::*;
-use crate::log::{Plain, State};
+use crate::log::{Plain, State, copy};
 
 /// How far a start lies ahead, with that fault.
 const AHEAD: u64 = 40;
@@ -38,6 +41,41 @@ impl Plain {
 
     fn position(state: &State, filter: &Filter, number: u64) -> Position {
         Position::new(state.identity.clone(), filter.clone(), vec![number])
+    }
+}
+
+impl Plain {
+    /// What is sent of these entries: a run a grain.
+    fn runs<'a>(
+        &self,
+        filter: &Filter,
+        written: impl Iterator<Item = &'a Entry>,
+    ) -> Vec<PushedRun> {
+        let mut runs: Vec<PushedRun> = Vec::new();
+        for entry in written {
+            if !self.is(PushesIgnoreTheFilter) && !self.passes(filter, entry.grain()) {
+                continue;
+            }
+            let mut entry = entry.clone();
+            if self.is(PushesAreAltered) && entry.kind() == Kind::Delta {
+                let mut draft = copy(&entry);
+                draft.payload = "another".into();
+                entry = draft.seal();
+            }
+            match runs.iter_mut().find(|run| run.grain == *entry.grain()) {
+                Some(run) => run.entries.push(entry),
+                None => runs.push(PushedRun {
+                    grain: entry.grain().clone(),
+                    entries: vec![entry],
+                }),
+            }
+        }
+        for run in &mut runs {
+            if self.is(PushesLeaveOutADelta) && run.entries.len() > 2 {
+                run.entries.remove(1);
+            }
+        }
+        runs
     }
 }
 
@@ -137,6 +175,25 @@ impl ChangeFeed for Plain {
             let _ = moved.changed().await;
         } else if at_end || self.is(WaitsSleepOverWhatIsThere) {
             let _ = tokio::time::timeout(at_most, moved.changed()).await;
+        }
+    }
+
+    async fn pushed(&self, filter: &Filter) -> Pushed {
+        let mut moved = self.moved.subscribe();
+        let from = self.state.lock().written.len();
+        loop {
+            let _ = moved.changed().await;
+            let state = self.state.lock();
+            let new = state.written.iter().skip(from);
+            let runs = self.runs(filter, new);
+            if !runs.is_empty() {
+                let identity = if self.is(PushesNameAnotherLog) {
+                    Identity::new(state.identity.log.clone(), "another history")
+                } else {
+                    state.identity.clone()
+                };
+                return Pushed { identity, runs };
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 mod append;
 mod read;
 
+pub(crate) use append::copy;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +46,8 @@ pub(crate) struct State {
     pub(crate) identity: Identity,
     pub(crate) grains: BTreeMap<GrainId, Grain>,
     pub(crate) counter: u64,
+    /// Everything that was written, in order: what listeners are sent.
+    pub(crate) written: Vec<Entry>,
     writes: u64,
 }
 
@@ -82,6 +86,7 @@ impl LogFactory for Logs {
                 identity: Identity::new(log, "first"),
                 grains: BTreeMap::new(),
                 counter: 0,
+                written: Vec::new(),
                 writes: 0,
             })),
             moved: Arc::new(watch::Sender::new(())),

@@ -129,6 +129,7 @@ fn c5_a_feeds_confirmation_is_not_seen_without_the_mark_that_came_before() {
         || Grain::new(1),
         |grain| {
             // The page at 20 names the grain: entry 2. Then its own catch-up, sent at 30.
+            grain.cell.keep(Some(&grain.feed));
             grain.cell.set(Health::Live, true);
             grain.feed.raise(at(20, 20));
             grain.state.put(2);
@@ -158,6 +159,8 @@ fn c5_a_replica_that_is_set_back_is_not_seen_with_its_former_age() {
         },
         |grain| {
             // A misfit at 8: rebased to the log's base at 5, then caught up to 9.
+            grain.feed.raise(at(15, 15));
+            grain.cell.keep(Some(&grain.feed));
             grain.cell.set(Health::Live, true);
             grain.cell.revoke();
             grain.state.put(5);
@@ -169,6 +172,30 @@ fn c5_a_replica_that_is_set_back_is_not_seen_with_its_former_age() {
             let (standing, state) = grain.read();
             if let Some(t0) = standing.confirmed {
                 let needed = if t0 == at(20, 20) { 9 } else { 7 };
+                assert!(state >= needed, "state {state} is confirmed at {t0:?}");
+            }
+        },
+    );
+}
+
+/// An entry that came unasked confirms nothing, and what the feed had confirmed is kept under the apply.
+/// A reader that looked for what was kept before it was, and for the mark after, may be told less.
+#[test]
+fn c5_an_entry_that_came_unasked_does_not_confirm() {
+    side_by_side(
+        || Grain::new(1),
+        |grain| {
+            // Entry 2 comes and is applied; then the page at 20, which holds it, and names it or not.
+            grain.cell.keep(Some(&grain.feed));
+            grain.cell.set(Health::Live, true);
+            grain.state.put(2);
+            grain.cell.set(Health::Live, false);
+            grain.feed.raise(at(20, 20));
+        },
+        |grain| {
+            let (standing, state) = grain.read();
+            if let Some(t0) = standing.confirmed {
+                let needed = if t0 == at(10, 10) { 1 } else { 2 };
                 assert!(state >= needed, "state {state} is confirmed at {t0:?}");
             }
         },

@@ -89,10 +89,6 @@ impl Lead {
         let sent = runs.len();
         let read_in = feed.position.as_ref().map(Position::identity);
         let same = read_in == Some(&identity);
-        #[cfg(gleaner_plant)]
-        let same = same
-            || read_in.is_some_and(|read_in| read_in.log == identity.log)
-                && gleaner_core::plant::Plant::PushOfAFormerHistory.is_planted();
         if !same && read_in.is_some() {
             // The log may have forked: its feed tells.
             feed.nudge.notify_one();

@@ -19,11 +19,15 @@ struct Query {
 }
 
 pub(super) fn open(url: &str) -> Result<GrpcLog, OpenError> {
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    // Somebody may have put a secret before an @ or into the query: neither is repeated.
     let bad = |why: String| OpenError::BadUrl {
-        url: url.to_owned(),
+        url: match place.split_once('@') {
+            Some((_, place)) => format!("...@{place}"),
+            None => place.to_owned(),
+        },
         why,
     };
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
     let query = Query::read(query).map_err(bad)?;
     let mut config = GrpcLog::builder(place).insecure(query.insecure);
     if let Some(path) = query.token_file {
@@ -102,7 +106,9 @@ mod tests {
         assert!(refused("grpc://localhost?insecure=true").contains("HOST:PORT"));
         assert!(refused("grpc:localhost:1?insecure=true").contains("HOST:PORT"));
         assert!(refused("grpc://localhost:1/x?insecure=true").contains("HOST:PORT"));
-        assert!(refused("grpc://a:b@localhost:1?insecure=true").contains("HOST:PORT"));
+        let secret = refused("grpc://a:hush@localhost:1?insecure=true");
+        assert!(secret.contains("HOST:PORT") && !secret.contains("hush"));
+        assert!(!refused("grpc://localhost:1?insecure=true&token=hush").contains("hush"));
         assert!(refused("grpc://localhost:1?insecure=yes").contains("true or false"));
         assert!(refused("grpc://localhost:1?token=abc").contains("\"token\" is none of"));
         assert!(refused("grpc://localhost:1?insecure=true&token-file=").contains("a path follows"));

@@ -1,4 +1,4 @@
-//! [`Acceptor`]: connections, each with its bounds; and who is let through to the calls.
+//! [`Acceptor`]: connections, each with its bounds.
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -7,36 +7,27 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tonic::Status;
-use tonic::body::Body;
-use tower_service::Service as _;
 
 use super::counts::Counts;
+use super::gate::Gate;
 use super::service::Service;
 use super::settings::LeaderSettings;
-use crate::proto::leader_server::LeaderServer;
 use crate::tls::ServerTls;
 
 /// How long calls under way may take once the leader is ending.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long a call waits for its turn.
-const TURN: Duration = Duration::from_secs(1);
 /// What may lie in a connection's stream unsent.
 const SEND_BUFFER: usize = 256 << 10;
 /// What a peer may send of one call, and of all, before it was taken in.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// The one call that lasts: it takes no turn from the others.
-const WATCH: &str = "/gleaner.v1.Leader/Watch";
 
 pub(super) struct Acceptor {
     tls: Option<ServerTls>,
@@ -54,17 +45,7 @@ impl Acceptor {
         counts: Arc<Counts>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        let server = LeaderServer::new(service.clone())
-            .max_decoding_message_size(settings.max_message)
-            .max_encoding_message_size(settings.max_message);
-        let gate = Gate {
-            server,
-            service,
-            turns: Arc::new(Semaphore::new(settings.max_calls)),
-            watches: Arc::new(Semaphore::new(0)),
-            settings: settings.clone(),
-            counts: counts.clone(),
-        };
+        let gate = Gate::new(service, settings.clone(), counts.clone());
         Self {
             tls,
             settings,
@@ -78,15 +59,19 @@ impl Acceptor {
     pub(super) async fn run(mut self, listener: TcpListener) {
         let mut connections = JoinSet::new();
         loop {
-            while connections.try_join_next().is_some() {}
             tokio::select! {
                 biased;
                 _ = self.closing.changed() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) if connections.len() < self.settings.max_connections => {
-                        connections.spawn(self.connection(stream, peer));
+                    Ok((stream, peer)) => {
+                        // Those that have ended since take no place.
+                        while connections.try_join_next().is_some() {}
+                        if connections.len() < self.settings.max_connections {
+                            connections.spawn(self.connection(stream, peer));
+                        } else {
+                            tracing::warn!(%peer, "too many connections: one more is closed");
+                        }
                     }
-                    Ok((_, peer)) => tracing::warn!(%peer, "too many connections: one more is closed"),
                     Err(error) => {
                         // Out of descriptors, mostly: others may close meanwhile.
                         tracing::warn!(%error, "cannot accept a connection");
@@ -109,7 +94,7 @@ impl Acceptor {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (settings, counts) = (self.settings.clone(), self.counts.clone());
         let tls = self.tls.as_ref().map(ServerTls::config);
-        let (gate, closing) = (self.gate.of_connection(), self.closing.clone());
+        let (gate, closing) = (self.gate.of_connection(peer), self.closing.clone());
         async move {
             let open = Open::new(counts.clone());
             // Small answers must not wait for large ones to fill a packet.
@@ -142,7 +127,7 @@ impl Acceptor {
 }
 
 async fn serve<I>(
-    io: I,
+    io: Counted<I>,
     settings: &LeaderSettings,
     gate: Gate,
     mut closing: watch::Receiver<bool>,
@@ -150,6 +135,7 @@ async fn serve<I>(
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let watched = gate.clone();
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -162,93 +148,19 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return ended,
+        () = says_nothing(settings.handshake, &watched) => return Ok(()),
+        () = watched.stuck() => return Ok(()),
         _ = closing.changed() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
 }
 
-/// Lets calls through: first who it is, then whether there is room, and only then is a body read.
-#[derive(Clone)]
-struct Gate {
-    server: LeaderServer<Service>,
-    service: Service,
-    turns: Arc<Semaphore>,
-    /// How many more watches the connection may have.
-    watches: Arc<Semaphore>,
-    settings: Arc<LeaderSettings>,
-    counts: Arc<Counts>,
-}
-
-impl hyper::service::Service<http::Request<Incoming>> for Gate {
-    type Response = http::Response<Body>;
-    type Error = std::convert::Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        let gate = self.clone();
-        Box::pin(async move {
-            Ok(match gate.pass(request).await {
-                Ok(response) => response,
-                Err(status) => status.into_http(),
-            })
-        })
+/// Returns if a peer has not made a call that was admitted in time: a place is for those who may use it.
+async fn says_nothing(limit: Duration, gate: &Gate) {
+    sleep(limit).await;
+    if gate.is_admitted() {
+        std::future::pending::<()>().await;
     }
-}
-
-impl Gate {
-    /// Half of a connection's streams are kept for calls: watches that took them all would leave nothing
-    /// to confirm an age with.
-    fn of_connection(&self) -> Self {
-        let watches = usize::try_from(self.settings.max_streams / 2)
-            .unwrap_or(1)
-            .max(1);
-        Self {
-            watches: Arc::new(Semaphore::new(watches)),
-            ..self.clone()
-        }
-    }
-
-    async fn pass(
-        mut self,
-        mut request: http::Request<Incoming>,
-    ) -> Result<http::Response<Body>, Status> {
-        self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        let bearer = bearer(request.headers());
-        let grant = self.service.access.admit(bearer).map_err(|refused| {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(call = request.uri().path(), %refused, "refused");
-            Status::unauthenticated(refused.to_string())
-        })?;
-        request.extensions_mut().insert(grant);
-        let turn = if request.uri().path() == WATCH {
-            let watch = self.watches.clone().try_acquire_owned();
-            let watch = watch
-                .map_err(|_| Status::resource_exhausted("too many watches on one connection"))?;
-            request.extensions_mut().insert(Arc::new(watch));
-            None
-        } else {
-            let turn = timeout(TURN, self.turns.clone().acquire_owned()).await;
-            let turn = turn.map_err(|_| Status::resource_exhausted("too many calls at once"))?;
-            Some(turn.map_err(|_| Status::unavailable("the leader has ended"))?)
-        };
-        let answered = timeout(self.settings.call_timeout, self.server.call(request)).await;
-        drop(turn);
-        match answered {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(never)) => match never {},
-            // What it was doing may have been done.
-            Err(_) => Err(Status::deadline_exceeded("the call took too long")),
-        }
-    }
-}
-
-/// The token of a request, if it carries one that is text.
-fn bearer(headers: &http::HeaderMap) -> Option<&str> {
-    headers
-        .get(http::header::AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .strip_prefix("Bearer ")
 }
 
 /// Counts a connection as long as it is open.

@@ -2,12 +2,12 @@
 //!
 //! A call is refused before the log is asked, so that a refusal says nothing of what the log holds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{BoxStream, StreamExt};
 use gleaner_core::{
-    Budget, CatchUp, Caught, ChangeFeed, Claim, Cursor, Entry, Epoch, Error, Filter, GrainId,
-    HeadPage, ReplicationLog, Run, Writer,
+    Budget, ChangeFeed, Claim, Cursor, Epoch, Error, Filter, GrainId, ReplicationLog, Writer,
 };
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::{Request, Response, Status};
@@ -17,15 +17,12 @@ use super::watcher::Watcher;
 use crate::BACKEND;
 use crate::access::{Access, Grant, Right};
 use crate::proto;
-use crate::proto::catch_up_answer::Outcome;
 use crate::wire::{
     Column, Known, Malformed, Tables, cursor, decode_entries, decode_filter, decode_grain,
     decode_grains, decode_position, encode_cursor, encode_error, encode_grain, encode_grains,
     encode_identity, encode_position, number, push_head, status_of_error,
 };
 
-/// The protocol's newest minor version.
-pub(crate) const MINOR: u32 = 0;
 /// The most heads in a page, and entries in an answer: bounds what columns and keys take beside the
 /// payloads.
 const MOST_HEADS: usize = 4_096;
@@ -109,7 +106,7 @@ impl Service {
     fn budget(&self, entries: u64, bytes: u64) -> Budget {
         Budget::new(
             size(entries).min(MOST_ENTRIES),
-            size(bytes).min(self.settings.max_answer),
+            size(bytes).min(self.settings.answer()),
         )
     }
 }
@@ -120,19 +117,11 @@ impl proto::leader_server::Leader for Service {
         &self,
         request: Request<proto::DescribeRequest>,
     ) -> Answer<proto::Description> {
-        let grant = grant(&request)?;
-        // Whatever a token is for, its holder has to know the log.
-        allow(&grant, Right::Read, true, "describe").or_else(|refusal| {
-            if grant.may(Right::Append) {
-                Ok(())
-            } else {
-                Err(refusal)
-            }
-        })?;
+        // Whatever a token is for, its holder has to know the log: to be admitted is enough.
+        grant(&request)?;
         let identity = self.log.identity().await.map_err(|e| status_of_error(&e))?;
         let limits = self.settings.limits(&self.log.limits());
         Ok(Response::new(proto::Description {
-            minor: MINOR,
             identity: Some(encode_identity(&identity)),
             max_payload: number(limits.max_payload()),
             max_batch_entries: number(limits.max_batch_entries()),
@@ -151,6 +140,10 @@ impl proto::leader_server::Leader for Service {
         allow_grains(&grant, Right::Append, &grains, "append")?;
         if wire.counts.contains(&0) {
             return Err(malformed(Malformed("a grain without entries")));
+        }
+        let mut once = HashSet::with_capacity(grains.len());
+        if !grains.iter().all(|grain| once.insert(grain)) {
+            return Err(malformed(Malformed("a grain that is named twice")));
         }
         let groups =
             decode_entries(&mut known, wire.entries, &grains, &wire.counts).map_err(malformed)?;
@@ -414,110 +407,5 @@ impl proto::leader_server::Leader for Service {
             let _held = &room;
         });
         Ok(Response::new(pages.boxed()))
-    }
-}
-
-impl Service {
-    /// A page of heads, and where the next begins. The log may name a grain outside the filter, and so
-    /// outside the token's scope, to go on from: such a name stays here.
-    async fn list(
-        &self,
-        grant: &Grant,
-        filter: &Filter,
-        mut after: Option<GrainId>,
-        limit: usize,
-    ) -> Result<(HeadPage, Option<GrainId>), Status> {
-        loop {
-            let page = self
-                .log
-                .list_heads(filter, after.as_ref(), limit)
-                .await
-                .map_err(|error| status_of_error(&error))?;
-            match (&page.next, page.heads.last()) {
-                (Some(next), None) if !grant.includes(next) => after = Some(next.clone()),
-                (Some(next), Some((last, _))) if !grant.includes(next) => {
-                    let next = Some(last.clone());
-                    return Ok((page, next));
-                }
-                (next, _) => {
-                    let next = next.clone();
-                    return Ok((page, next));
-                }
-            }
-        }
-    }
-
-    /// Whether an entry that others wrote into the log fits a message.
-    pub(super) fn fits(&self, entry: &Entry) -> gleaner_core::Result<()> {
-        let (size, most) = (entry.payload().len(), self.settings.largest_payload());
-        if size <= most {
-            return Ok(());
-        }
-        let why = format!("a payload of {size} bytes is over the {most} that a message holds");
-        Err(Error::permanent(BACKEND, why).at(entry.grain(), entry.cursor()))
-    }
-
-    fn caught(&self, caught: &CatchUp) -> proto::CatchUpAnswer {
-        let (mut tables, mut column) = (Tables::default(), Column::default());
-        let mut heads = proto::Heads::default();
-        let mut answer = proto::CatchUpAnswer {
-            identity: Some(encode_identity(&caught.identity)),
-            ..proto::CatchUpAnswer::default()
-        };
-        for caught in &caught.grains {
-            let outcome = match caught {
-                Caught::Deferred => Outcome::Deferred,
-                Caught::Failed(error) => {
-                    answer.errors.push(encode_error(error));
-                    Outcome::Failed
-                }
-                Caught::Run(run) => match (&run.head, self.fitting(run)) {
-                    (_, Err(error)) => {
-                        answer.errors.push(encode_error(&error));
-                        Outcome::Failed
-                    }
-                    (None, _) => Outcome::NoHead,
-                    (Some(head), Ok((entries, complete))) => {
-                        let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-                        answer.counts.push(count);
-                        for entry in entries {
-                            column.push(&mut tables, entry);
-                        }
-                        let at_base = entries.last().is_some_and(|last| {
-                            last.kind().is_base()
-                                && last.cursor() == head.cursor
-                                && last.digest() == head.digest
-                        });
-                        if at_base && complete {
-                            Outcome::ToBase
-                        } else {
-                            push_head(&mut heads, head);
-                            if complete {
-                                Outcome::ToHead
-                            } else {
-                                Outcome::Cut
-                            }
-                        }
-                    }
-                },
-            };
-            answer.outcomes.push(outcome.into());
-        }
-        answer.heads = Some(heads);
-        answer.entries = Some(column.finish());
-        answer
-    }
-
-    /// The entries of a run that fit messages, and whether they are all.
-    fn fitting<'a>(&self, run: &'a Run) -> gleaner_core::Result<(&'a [Entry], bool)> {
-        for (at, entry) in run.entries.iter().enumerate() {
-            if let Err(error) = self.fits(entry) {
-                return match run.entries.get(..at) {
-                    Some(before) if at > 0 => Ok((before, false)),
-                    _ => Err(error),
-                };
-            }
-        }
-        Ok((&run.entries, run.complete))
     }
 }

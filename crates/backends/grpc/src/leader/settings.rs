@@ -56,6 +56,12 @@ impl Default for LeaderSettings {
 }
 
 impl LeaderSettings {
+    /// How much one answer brings, if no single entry is larger: half of a message, so that columns and
+    /// keys find room beside it.
+    pub(crate) fn answer(&self) -> usize {
+        self.max_answer.min(self.max_message / 2)
+    }
+
     /// The largest payload that fits a message.
     pub(crate) fn largest_payload(&self) -> usize {
         self.max_message.saturating_sub(MARGIN).max(1)

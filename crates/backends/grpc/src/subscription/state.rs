@@ -18,13 +18,16 @@ const NAMES: usize = 1 << 16;
 const PUSHED_BYTES: usize = 4 << 20;
 const PUSHED_PAGES: usize = 64;
 /// How long after the last call of `pushed` another is still expected.
-const LISTENS: Duration = Duration::from_secs(5);
+pub(super) const LISTENS: Duration = Duration::from_secs(5);
 
 /// # Contract
 /// While nothing was lost, `names` holds every grain that moved after `base` and by `position`, with a
 /// head at least that new: the stream begins at a position, misses nothing, and its pages come in order.
 /// Whoever takes the names moves `base` to `position`, so a caller whose own position lies before that is
 /// sent to the leader for all; so is one whose former call failed after it had taken them.
+///
+/// A page with entries for somebody who listens is told when it is handed over, not before: what is named
+/// too early would be fetched while it lies here.
 #[derive(Default)]
 pub(super) struct State {
     stream: Option<AbortHandle>,
@@ -33,46 +36,47 @@ pub(super) struct State {
     position: Vec<u64>,
     names: HashMap<GrainId, Head, FixedState>,
     lost: bool,
-    /// Something was named that nobody who listens is handed.
-    unheard: bool,
-    pushed: VecDeque<(Pushed, usize)>,
-    pushed_bytes: usize,
+    /// Up to where something was named that nobody who listens was handed.
+    unheard: Option<Vec<u64>>,
+    /// Pages that wait for who listens, and their payload bytes.
+    waiting: VecDeque<(Page, usize)>,
+    waiting_bytes: usize,
     users: usize,
     used_at: Option<Instant>,
     listeners: usize,
     listened_at: Option<Instant>,
+    /// When there was last more than one who listens: each is handed what the others are not.
+    several_at: Option<Instant>,
     failures: u32,
     retry_at: Option<Instant>,
 }
 
-/// What became of a page.
-pub(super) enum Room {
-    Taken,
-    /// There is no room for it yet.
-    Full(Option<Page>),
+fn is_recent(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at.elapsed() < LISTENS)
 }
 
 impl State {
-    /// When a stream is to be begun; none while one runs.
+    // The stream.
+
+    /// When a stream is to be begun; none while one runs. One whose task was lost (a panic, a runtime that
+    /// ended) does not run.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         match &self.stream {
-            Some(_) => None,
-            None => Some(self.retry_at.unwrap_or_else(Instant::now)),
+            Some(stream) if !stream.is_finished() => None,
+            _ => Some(self.retry_at.unwrap_or_else(Instant::now)),
         }
     }
 
     /// A stream from `since` runs now.
     pub(super) fn begun(&mut self, since: &Position, stream: AbortHandle) {
+        self.forget();
         self.stream = Some(stream);
         self.identity = Some(since.identity().clone());
         self.base = counters(since).to_vec();
         self.position = self.base.clone();
-        self.names.clear();
-        self.lost = false;
-        self.unheard = false;
     }
 
-    /// The stream has ended. What it said stays true.
+    /// The stream has ended. What it said stays true, and is kept if somebody may ask for it.
     pub(super) fn ended(&mut self, in_peace: bool, (min, max): (Duration, Duration)) {
         self.stream = None;
         let wait = min.saturating_mul(1 << self.failures.min(16)).min(max);
@@ -82,6 +86,18 @@ impl State {
             self.failures.saturating_add(1)
         };
         self.retry_at = Some(Instant::now() + wait);
+        if in_peace {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.identity = None;
+        self.names = HashMap::default();
+        self.lost = false;
+        self.unheard = None;
+        self.waiting = VecDeque::new();
+        self.waiting_bytes = 0;
     }
 
     pub(super) fn abort(&mut self) {
@@ -90,27 +106,40 @@ impl State {
         }
     }
 
-    /// Whether something lies beyond a position that nobody who listens is handed.
-    pub(super) fn knows_beyond(&self, since: &Position) -> bool {
-        self.unheard
-            && self.identity.as_ref() == Some(since.identity())
-            && !is_behind(&self.position, counters(since))
-    }
+    // What comes in.
 
     /// Takes a page in.
-    pub(super) fn put(&mut self, page: Option<Page>) -> Room {
-        let Some(page) = page else {
-            return Room::Taken;
-        };
-        let heard = self.is_listened();
+    ///
+    /// # Errors
+    /// The page, if there is no room for it yet.
+    pub(super) fn put(&mut self, page: Page) -> Result<(), Page> {
+        if !self.is_listened() {
+            self.tell_all();
+            self.failures = 0;
+            self.tell(page, false);
+            return Ok(());
+        }
         let bytes: usize = page.sent.iter().map(|(_, run)| size(run)).sum();
-        let full = self.pushed.len() >= PUSHED_PAGES
-            || !self.pushed.is_empty() && self.pushed_bytes.saturating_add(bytes) > PUSHED_BYTES;
-        if heard && full && !page.sent.is_empty() {
-            return Room::Full(Some(page));
+        let full = self.waiting.len() >= PUSHED_PAGES
+            || !self.waiting.is_empty() && self.waiting_bytes.saturating_add(bytes) > PUSHED_BYTES;
+        if full {
+            return Err(page);
         }
         self.failures = 0;
-        self.unheard |= !page.named.is_empty() || (!heard && !page.sent.is_empty());
+        if page.sent.is_empty() && self.waiting.is_empty() {
+            self.tell(page, true);
+        } else {
+            self.waiting_bytes = self.waiting_bytes.saturating_add(bytes);
+            self.waiting.push_back((page, bytes));
+        }
+        Ok(())
+    }
+
+    /// Names what a page says; the entries that it brought.
+    fn tell(&mut self, page: Page, heard: bool) -> Vec<PushedRun> {
+        let unheard = !page.named.is_empty()
+            || !page.sent.is_empty()
+                && (!heard || self.listeners > 1 || is_recent(self.several_at));
         for Moved { grain, head } in page.named {
             self.name(grain, head);
         }
@@ -119,15 +148,19 @@ impl State {
             self.name(run.grain.clone(), head);
             runs.push(run);
         }
-        self.position = page.counters;
-        if let Some(identity) = self.identity.clone()
-            && heard
-            && !runs.is_empty()
-        {
-            self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
-            self.pushed.push_back((Pushed { identity, runs }, bytes));
+        if unheard {
+            self.unheard = Some(page.counters.clone());
         }
-        Room::Taken
+        self.position = page.counters;
+        runs
+    }
+
+    /// Nobody takes what waits.
+    fn tell_all(&mut self) {
+        while let Some((page, _)) = self.waiting.pop_front() {
+            self.tell(page, false);
+        }
+        self.waiting_bytes = 0;
     }
 
     fn name(&mut self, grain: GrainId, head: Head) {
@@ -140,23 +173,48 @@ impl State {
         }
     }
 
+    // What is taken out.
+
+    /// Whether something lies beyond a position that nobody who listens was handed.
+    pub(super) fn knows_beyond(&self, since: &Position) -> bool {
+        self.identity.as_ref() == Some(since.identity())
+            && self
+                .unheard
+                .as_ref()
+                .is_some_and(|unheard| !is_behind(unheard, counters(since)))
+    }
+
+    /// Whether all up to a position has been named, or will be by a stream that runs: which of the two.
+    pub(super) fn reaches(&self, position: &Position) -> Option<bool> {
+        if self.identity.as_ref() != Some(position.identity()) || self.lost {
+            return None;
+        }
+        if is_behind(counters(position), &self.position) {
+            return Some(true);
+        }
+        self.retry_at().is_none().then_some(false)
+    }
+
     /// What was named since a position, which is taken by this; and from where the leader is to be asked.
     pub(super) fn told_since(&mut self, since: &Position) -> (Vec<Moved>, Position) {
+        let nothing = || (Vec::new(), since.clone());
         if self.identity.as_ref() != Some(since.identity()) {
-            return (Vec::new(), since.clone());
+            return nothing();
+        }
+        if !self.is_listened() {
+            self.tell_all();
         }
         let at = counters(since);
         let whole = !self.lost && is_behind(&self.base, at);
         if !whole && !self.lost {
             // Another reader has taken what this one lacks.
-            return (Vec::new(), since.clone());
+            return nothing();
         }
         let names = std::mem::take(&mut self.names);
         self.base.clone_from(&self.position);
         self.lost = false;
-        self.unheard = false;
         if !whole {
-            return (Vec::new(), since.clone());
+            return nothing();
         }
         let moved = names
             .into_iter()
@@ -171,11 +229,21 @@ impl State {
         (moved, from)
     }
 
+    /// The next entries for one who listens.
     pub(super) fn take_pushed(&mut self) -> Option<Pushed> {
-        let (pushed, bytes) = self.pushed.pop_front()?;
-        self.pushed_bytes = self.pushed_bytes.saturating_sub(bytes);
-        Some(pushed)
+        while let Some((page, bytes)) = self.waiting.pop_front() {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+            let runs = self.tell(page, true);
+            if let Some(identity) = self.identity.clone()
+                && !runs.is_empty()
+            {
+                return Some(Pushed { identity, runs });
+            }
+        }
+        None
     }
+
+    // Who is there.
 
     pub(super) fn used(&mut self) {
         self.users += 1;
@@ -193,18 +261,27 @@ impl State {
 
     pub(super) fn listens(&mut self) {
         self.listeners += 1;
+        if self.listeners > 1 {
+            self.several_at = Some(Instant::now());
+        }
     }
 
     pub(super) fn listened(&mut self) {
+        if self.listeners > 1 {
+            self.several_at = Some(Instant::now());
+        }
         self.listeners = self.listeners.saturating_sub(1);
         self.listened_at = Some(Instant::now());
     }
 
-    fn is_listened(&self) -> bool {
-        self.listeners > 0 || self.listened_at.is_some_and(|at| at.elapsed() < LISTENS)
+    pub(super) fn is_listened(&self) -> bool {
+        self.listeners > 0 || is_recent(self.listened_at)
     }
 }
 
 fn size(run: &PushedRun) -> usize {
     run.entries.iter().map(|entry| entry.payload().len()).sum()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use gleaner_core::{Epoch, Error, ErrorKind, Fence, GrainId, Result, Writer};
 use prost::Message;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 
 use super::{HeadReader, Malformed, cursor, encode_cursor, push_head};
@@ -9,13 +10,16 @@ use crate::BACKEND;
 use crate::proto;
 use crate::proto::error::Kind;
 
+/// Where a status carries the log's [`proto::Error`]. Not in gRPC's own `details`: a client that cannot
+/// decode those panics.
+const KEY: &str = "gleaner-error-bin";
 /// The longest message for people that travels, in bytes.
 const LONGEST: usize = 1 << 10;
 
 /// An error of the served log.
 pub(crate) fn encode_error(error: &Error) -> proto::Error {
     let mut wire = proto::Error {
-        message: clipped(&error.to_string()).to_owned(),
+        message: clipped(&told(error)).to_owned(),
         cursor: error.cursor().map(encode_cursor),
         ..proto::Error::default()
     };
@@ -46,6 +50,20 @@ pub(crate) fn encode_error(error: &Error) -> proto::Error {
     };
     wire.set_kind(kind);
     wire
+}
+
+/// What followers are told. What went wrong beneath the log (paths, hosts, users) stays in the leader's
+/// own log.
+fn told(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Transient | ErrorKind::Unknown | ErrorKind::Permanent
+            if error.backend() != BACKEND =>
+        {
+            tracing::warn!(%error, "the leader's log has failed");
+            format!("the leader's log ({}) has failed", error.backend())
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn clipped(message: &str) -> &str {
@@ -85,7 +103,7 @@ pub(crate) fn decode_error(
         },
         Kind::Expired => ErrorKind::Expired,
         Kind::Invalid => ErrorKind::Invalid,
-        Kind::Unspecified | Kind::Permanent | Kind::Denied => ErrorKind::Permanent,
+        Kind::Unspecified | Kind::Permanent => ErrorKind::Permanent,
     };
     let error = Error::new(kind, BACKEND, clipped(&wire.message));
     Ok(match (grain, wire.cursor) {
@@ -106,24 +124,32 @@ pub(crate) fn status_of_error(error: &Error) -> Status {
         _ => Code::Internal,
     };
     let wire = encode_error(error);
-    let message = wire.message.clone();
-    Status::with_details(code, message, wire.encode_to_vec().into())
+    let mut metadata = MetadataMap::new();
+    let value = MetadataValue::from_bytes(&wire.encode_to_vec());
+    metadata.insert_bin(KEY, value);
+    Status::with_metadata(code, wire.message, metadata)
 }
 
 /// What a failed call means for its caller. `lost` says what may have happened if the answer was lost.
 pub(crate) fn error_of_status(status: &Status, lost: ErrorKind, grain: Option<&GrainId>) -> Error {
-    if !status.details().is_empty()
-        && let Ok(wire) = proto::Error::decode(status.details())
+    let carried = status
+        .metadata()
+        .get_bin(KEY)
+        .and_then(|value| value.to_bytes().ok());
+    if let Some(bytes) = carried
+        && let Ok(wire) = proto::Error::decode(bytes)
         && let Ok(error) = decode_error(wire, grain)
     {
         return error;
     }
     let kind = match status.code() {
+        // Made here, of a broken connection: what became of the call is not known.
+        _ if std::error::Error::source(status).is_some() => lost,
         // Refused before anything was done.
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
             ErrorKind::Permanent
         }
-        Code::InvalidArgument | Code::OutOfRange => ErrorKind::Invalid,
+        Code::InvalidArgument => ErrorKind::Invalid,
         Code::ResourceExhausted => ErrorKind::Transient,
         _ => lost,
     };

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
-use gleaner_core::{Source, Writer};
+use gleaner_core::{GrainId, Source, Writer};
 
 use super::Malformed;
 
-/// The most names of one sort in a stream. Far more types than a system has; a sender whose table is
-/// full begins a new stream.
-pub(crate) const MOST: usize = 1 << 16;
+/// The most names of one sort in a stream, some 16,000 of at most 512 bytes. Far more types than a system
+/// has; a sender whose table is full begins a new stream.
+pub(crate) const MOST: usize = 1 << 14;
 
 /// What was sent of one sort, by its place.
 #[derive(Debug)]
@@ -112,6 +112,12 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn learn_types(&mut self, new: Vec<String>) -> Result<(), Malformed> {
+        if new
+            .iter()
+            .any(|name| name.is_empty() || name.len() > GrainId::MAX_PART)
+        {
+            return Err(Malformed("a grain's type is empty or too long"));
+        }
         learn(&mut self.types, new.into_iter().map(Arc::from))
     }
 

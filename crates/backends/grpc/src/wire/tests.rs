@@ -216,7 +216,7 @@ fn what_does_not_hold_together_is_told() {
     assert!(changed(|_, entries, _| entries.prevs.push(1)).contains("differ"));
     assert!(changed(|_, entries, _| entries.schemas = vec![0, 0]).contains("differ"));
     assert!(
-        changed(|_, entries, _| entries.new_writers = vec![0; (1 << 16) + 1]).contains("too long")
+        changed(|_, entries, _| entries.new_writers = vec![0; (1 << 14) + 1]).contains("too long")
     );
 }
 
@@ -250,9 +250,40 @@ fn errors_come_back_as_what_may_be_done() {
         assert_eq!(back.kind(), kind);
         assert_eq!(back.grain(), Some(&grain));
         assert_eq!(back.cursor(), Some(Cursor::new(3, 10)));
-        let status = status_of_error(&Error::new(kind, "sqlite", "why"));
+        let status = status_of_error(&Error::new(kind, "sqlite", "cannot open /secret/path"));
         let back = error_of_status(&status, ErrorKind::Transient, None);
         assert_eq!(back.kind(), kind);
         assert!(back.to_string().contains("sqlite"));
+        // What went wrong beneath the log is not for followers.
+        let beneath = matches!(
+            kind,
+            ErrorKind::Transient | ErrorKind::Unknown | ErrorKind::Permanent
+        );
+        assert_eq!(back.to_string().contains("/secret/path"), !beneath);
     }
+}
+
+#[test]
+fn a_status_alone_says_what_may_have_happened() {
+    use tonic::{Code, Status};
+    let kind = |status: &Status| error_of_status(status, ErrorKind::Unknown, None).kind();
+    for (code, expected) in [
+        (Code::Unauthenticated, ErrorKind::Permanent),
+        (Code::PermissionDenied, ErrorKind::Permanent),
+        (Code::Unimplemented, ErrorKind::Permanent),
+        (Code::InvalidArgument, ErrorKind::Invalid),
+        (Code::ResourceExhausted, ErrorKind::Transient),
+        // The answer did not fit a message: the call was done.
+        (Code::OutOfRange, ErrorKind::Unknown),
+        (Code::DeadlineExceeded, ErrorKind::Unknown),
+        (Code::Unavailable, ErrorKind::Unknown),
+        (Code::Internal, ErrorKind::Unknown),
+        (Code::Cancelled, ErrorKind::Unknown),
+    ] {
+        assert_eq!(kind(&Status::new(code, "")), expected, "{code:?}");
+    }
+    // Made of a broken connection, whatever its code.
+    let mut broken = Status::new(Code::ResourceExhausted, "too much of everything");
+    broken.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
+    assert_eq!(kind(&broken), ErrorKind::Unknown);
 }

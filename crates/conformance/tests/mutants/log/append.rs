@@ -148,6 +148,7 @@ impl Plain {
             draft.written_at = UnixMillis::new(0);
             entry = draft.seal();
         }
+        state.written.push(entry.clone());
         let lost = self.is(SomeEntriesAreLost) && writes % 5 == 4;
         for (left, _) in &mut grain.hidden {
             *left -= 1;
@@ -257,7 +258,7 @@ impl Plain {
 }
 
 /// An entry's fields, free again.
-fn copy(entry: &Entry) -> Draft {
+pub(crate) fn copy(entry: &Entry) -> Draft {
     let (grain, cursor, writer) = (entry.grain().clone(), entry.cursor(), entry.writer());
     let mut draft = Draft::full(grain, cursor, writer, entry.payload().clone());
     draft.kind = entry.kind();
