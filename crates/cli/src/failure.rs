@@ -4,9 +4,9 @@ use std::error::Error as StdError;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use gleaner::grpc::LeaderError;
 use gleaner::grpc::access::{AccessError, LineFault, SecretError};
 use gleaner::grpc::tls::TlsError;
+use gleaner::grpc::{Denied, LeaderError};
 use gleaner::{Error, ErrorKind, FollowError, InvalidGrain, OpenError, ReadError};
 
 /// The result of a command or a part of one.
@@ -169,9 +169,7 @@ pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
 /// Whether a leader refused the token or what was asked with it. To a caller of the library that is one
 /// of the things that waiting does not change; to a script it is another token that is wanted.
 fn is_denied(error: &Error) -> bool {
-    let said = error.to_string();
-    let said = said.strip_prefix("grpc: permanent: ").unwrap_or_default();
-    said.starts_with("Unauthenticated: ") || said.starts_with("PermissionDenied: ")
+    error.source().is_some_and(|cause| cause.is::<Denied>())
 }
 
 impl From<Error> for Failure {

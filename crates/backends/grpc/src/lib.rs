@@ -50,6 +50,7 @@ mod wire;
 pub use config::{ConfigError, GrpcLogConfig};
 pub use leader::{Leader, LeaderBuilder, LeaderCounts, LeaderError};
 pub use log::GrpcLog;
+pub use wire::Denied;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -12,6 +12,7 @@ mod tables;
 mod words;
 
 pub(crate) use entries::{Column, decode_entries};
+pub use errors::Denied;
 pub(crate) use errors::{decode_error, encode_error, error_of_status, status_of_error};
 pub(crate) use grains::{decode_grain, decode_grains, encode_grain, encode_grains};
 pub(crate) use heads::{HeadReader, push_head};

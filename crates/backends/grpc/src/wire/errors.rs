@@ -13,6 +13,12 @@ use crate::proto::error::Kind;
 /// Where a status carries the log's [`proto::Error`]. Not in gRPC's own `details`: a client that cannot
 /// decode those panics.
 const KEY: &str = "gleaner-error-bin";
+/// What caused the [`Permanent`](ErrorKind::Permanent) error of a call whose token was not admitted, or is
+/// not good for it: its [`source`](std::error::Error::source), for who wants to tell it from other errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the leader refuses the token, or what was asked with it")]
+pub struct Denied;
+
 /// The longest message for people that travels, in bytes.
 const LONGEST: usize = 1 << 10;
 
@@ -154,7 +160,14 @@ pub(crate) fn error_of_status(status: &Status, lost: ErrorKind, grain: Option<&G
         _ => lost,
     };
     let message = format!("{:?}: {}", status.code(), clipped(status.message()));
-    let error = Error::new(kind, BACKEND, message);
+    let mut error = Error::new(kind, BACKEND, message);
+    if matches!(
+        status.code(),
+        Code::Unauthenticated | Code::PermissionDenied
+    ) && kind == ErrorKind::Permanent
+    {
+        error = error.caused_by(Denied);
+    }
     match grain {
         Some(grain) => error.of(grain),
         None => error,

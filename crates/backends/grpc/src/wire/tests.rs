@@ -266,7 +266,6 @@ fn errors_come_back_as_what_may_be_done() {
 #[test]
 fn a_status_alone_says_what_may_have_happened() {
     use tonic::{Code, Status};
-    let kind = |status: &Status| error_of_status(status, ErrorKind::Unknown, None).kind();
     for (code, expected) in [
         (Code::Unauthenticated, ErrorKind::Permanent),
         (Code::PermissionDenied, ErrorKind::Permanent),
@@ -280,10 +279,17 @@ fn a_status_alone_says_what_may_have_happened() {
         (Code::Internal, ErrorKind::Unknown),
         (Code::Cancelled, ErrorKind::Unknown),
     ] {
-        assert_eq!(kind(&Status::new(code, "")), expected, "{code:?}");
+        let error = error_of_status(&Status::new(code, ""), ErrorKind::Unknown, None);
+        assert_eq!(error.kind(), expected, "{code:?}");
+        let denied = std::error::Error::source(&error).is_some_and(|cause| cause.is::<Denied>());
+        let refuses = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
+        assert_eq!(denied, refuses, "{code:?}");
     }
     // Made of a broken connection, whatever its code.
     let mut broken = Status::new(Code::ResourceExhausted, "too much of everything");
     broken.set_source(std::sync::Arc::new(std::io::Error::other("reset")));
-    assert_eq!(kind(&broken), ErrorKind::Unknown);
+    let error = error_of_status(&broken, ErrorKind::Transient, None);
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    let error = error_of_status(&broken, ErrorKind::Unknown, None);
+    assert_eq!(error.kind(), ErrorKind::Unknown);
 }
