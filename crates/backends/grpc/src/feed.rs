@@ -52,20 +52,21 @@ impl ChangeFeed for GrpcLog {
     async fn changes(&self, since: &Position, filter: &Filter, limit: usize) -> Result<Changes> {
         // Of the identity the leader decides.
         since.counters(since.identity(), filter, BACKEND)?;
-        let (mut told, from) = self.subscriptions.told_since(since, filter);
-        let streamed = since.filter() == filter && self.subscriptions.is_told(filter);
+        let told = self.subscriptions.told_since(since, filter);
+        let streamed = told.whole && self.subscriptions.is_told(filter);
+        let (mut told, from) = (told.moved, told.from);
         // What the stream is about to bring is not asked for twice.
         let most = if streamed { limit.min(AHEAD) } else { limit };
         let mut page = self.ask_changes(&from, filter, most).await?;
         if streamed && !page.complete {
             let end = self.start(filter).await?;
             if self.subscriptions.reaches(&end, filter, CATCHES_UP).await {
-                let (rest, next) = self.subscriptions.told_since(&from, filter);
+                let rest = self.subscriptions.told_since(&from, filter);
                 // Only what was named up to the end makes the page whole.
-                if is_behind(counters(&end), counters(&next)) {
+                if rest.whole && is_behind(counters(&end), counters(&rest.from)) {
                     told.extend(std::mem::take(&mut page.moved));
-                    page.moved = rest;
-                    page.next = next;
+                    page.moved = rest.moved;
+                    page.next = rest.from;
                     page.complete = true;
                 }
             }

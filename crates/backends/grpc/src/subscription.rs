@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner_core::{Filter, Moved, Position, Pushed};
+use gleaner_core::{Filter, Position, Pushed};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tonic::Streaming;
 
 use self::page::Reading;
+pub(crate) use self::state::Told;
 use self::state::{LISTENS, State};
 use crate::link::{Link, Live};
 use crate::proto;
@@ -78,12 +79,12 @@ impl Subscriptions {
         subscription
     }
 
-    /// What the stream has named since a position, and from where on the leader is still to be asked.
-    pub(crate) fn told_since(&self, since: &Position, filter: &Filter) -> (Vec<Moved>, Position) {
+    /// What the stream has named since a position.
+    pub(crate) fn told_since(&self, since: &Position, filter: &Filter) -> Told {
         let known = self.by_filter.lock().get(filter).cloned();
         match known {
             Some(known) if since.filter() == filter => known.state.lock().told_since(since),
-            _ => (Vec::new(), since.clone()),
+            _ => Told::nothing(since),
         }
     }
 

@@ -51,6 +51,27 @@ pub(super) struct State {
     retry_at: Option<Instant>,
 }
 
+/// What a stream has named since a reader's position.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) moved: Vec<Moved>,
+    /// From where on the leader is still to be asked.
+    pub(crate) from: Position,
+    /// Whether the stream has named all that moved up to there, and so will name what comes. Not for a
+    /// reader who stands before what another has taken.
+    pub(crate) whole: bool,
+}
+
+impl Told {
+    pub(super) fn nothing(since: &Position) -> Self {
+        Self {
+            moved: Vec::new(),
+            from: since.clone(),
+            whole: false,
+        }
+    }
+}
+
 fn is_recent(at: Option<Instant>) -> bool {
     at.is_some_and(|at| at.elapsed() < LISTENS)
 }
@@ -195,9 +216,9 @@ impl State {
         self.retry_at().is_none().then_some(false)
     }
 
-    /// What was named since a position, which is taken by this; and from where the leader is to be asked.
-    pub(super) fn told_since(&mut self, since: &Position) -> (Vec<Moved>, Position) {
-        let nothing = || (Vec::new(), since.clone());
+    /// What was named since a position, which is taken by this.
+    pub(super) fn told_since(&mut self, since: &Position) -> Told {
+        let nothing = || Told::nothing(since);
         if self.identity.as_ref() != Some(since.identity()) {
             return nothing();
         }
@@ -225,8 +246,11 @@ impl State {
             .zip(&self.position)
             .map(|(own, told)| *own.max(told))
             .collect();
-        let from = Position::new(since.identity().clone(), since.filter().clone(), from);
-        (moved, from)
+        Told {
+            moved,
+            from: Position::new(since.identity().clone(), since.filter().clone(), from),
+            whole: true,
+        }
     }
 
     /// The next entries for one who listens.

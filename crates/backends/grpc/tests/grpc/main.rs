@@ -16,6 +16,7 @@ mod hostile;
 mod large;
 mod leaders;
 mod raw;
+mod readers;
 mod said;
 mod silent;
 mod words;

@@ -163,7 +163,9 @@ async fn run(steps: Vec<Step>) {
             }
             Step::Changes(reader, answered) => {
                 let since = readers[reader].clone();
-                let (told, from) = state.told_since(&position(&since));
+                let Told {
+                    moved: told, from, ..
+                } = state.told_since(&position(&since));
                 let end = log.end();
                 assert!(is_behind(&since, counters(&from)) && is_behind(counters(&from), &end));
                 if !answered {
@@ -257,11 +259,15 @@ async fn one_reader_does_not_hush_what_another_waits_for() {
     let mut state = begun();
     let start = position(&[0, 0]);
     state.put(page(&[1, 0], &[0], false)).unwrap();
-    let (told, from) = state.told_since(&start);
+    let Told {
+        moved: told, from, ..
+    } = state.told_since(&start);
     assert_eq!((told.len(), counters(&from)), (1, &[1, 0][..]));
     assert!(state.knows_beyond(&start), "for who still stands there");
     assert!(!state.knows_beyond(&from));
-    let (told, from) = state.told_since(&start);
+    let Told {
+        moved: told, from, ..
+    } = state.told_since(&start);
     assert_eq!(
         (told.len(), counters(&from)),
         (0, &[0, 0][..]),
@@ -282,14 +288,18 @@ async fn what_nobody_takes_is_bounded() {
     state.listened();
     advance(LISTENS).await;
     state.put(page(&[900, 0], &[2], true)).unwrap();
-    let (told, from) = state.told_since(&position(&[0, 0]));
+    let Told {
+        moved: told, from, ..
+    } = state.told_since(&position(&[0, 0]));
     assert_eq!((told.len(), counters(&from)), (2, &[900, 0][..]));
 
     for number in 0..=NAMES {
         let at = 901 + number as u64;
         state.put(page(&[at, 0], &[number], false)).unwrap();
     }
-    let (told, from) = state.told_since(&position(&[900, 0]));
+    let Told {
+        moved: told, from, ..
+    } = state.told_since(&position(&[900, 0]));
     assert_eq!(
         (told.len(), counters(&from)),
         (0, &[900, 0][..]),
@@ -297,7 +307,7 @@ async fn what_nobody_takes_is_bounded() {
     );
     state.put(page(&[99_999, 0], &[3], false)).unwrap();
     assert_eq!(
-        state.told_since(&position(&[99_998, 0])).0.len(),
+        state.told_since(&position(&[99_998, 0])).moved.len(),
         1,
         "and collected anew"
     );
