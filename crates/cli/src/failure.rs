@@ -169,7 +169,9 @@ pub(crate) fn with_causes(error: &(dyn StdError + 'static)) -> String {
 /// Whether a leader refused the token or what was asked with it. To a caller of the library that is one
 /// of the things that waiting does not change; to a script it is another token that is wanted.
 fn is_denied(error: &Error) -> bool {
-    error.source().is_some_and(|cause| cause.is::<Denied>())
+    error
+        .source()
+        .is_some_and(<dyn std::error::Error>::is::<Denied>)
 }
 
 impl From<Error> for Failure {

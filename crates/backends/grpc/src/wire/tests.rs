@@ -281,7 +281,8 @@ fn a_status_alone_says_what_may_have_happened() {
     ] {
         let error = error_of_status(&Status::new(code, ""), ErrorKind::Unknown, None);
         assert_eq!(error.kind(), expected, "{code:?}");
-        let denied = std::error::Error::source(&error).is_some_and(|cause| cause.is::<Denied>());
+        let denied =
+            std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<Denied>);
         let refuses = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
         assert_eq!(denied, refuses, "{code:?}");
     }
