@@ -45,22 +45,19 @@ pub(crate) async fn append_batch(link: &Link, entries: &[Entry]) -> Result<Vec<A
     let mut answers = send_all(link, groups).await?.into_iter();
     let mut appended = Vec::with_capacity(checked.len());
     for (grain, sent, wrong) in checked {
-        let mut answer = if sent {
-            let lost = || Lost::Unknown.malformed(Malformed("no answer for a grain"));
-            answers.next().ok_or_else(lost)?
-        } else {
-            Appended {
-                grain: grain.clone(),
-                landed: 0,
-                result: Err(Error::unknown(BACKEND, "nothing was sent").of(grain)),
+        appended.push(match (sent, wrong) {
+            (false, Some(wrong)) => refused(grain, wrong),
+            (_, wrong) => {
+                let lost = || Lost::Unknown.malformed(Malformed("no answer for a grain"));
+                let mut answer = answers.next().ok_or_else(lost)?;
+                if let Some(wrong) = wrong
+                    && answer.result.is_ok()
+                {
+                    answer.result = Err(wrong);
+                }
+                answer
             }
-        };
-        if let Some(wrong) = wrong
-            && (answer.result.is_ok() || !sent)
-        {
-            answer.result = Err(wrong);
-        }
-        appended.push(answer);
+        });
     }
     Ok(appended)
 }
@@ -74,21 +71,22 @@ async fn send_all(link: &Link, groups: Vec<Group<'_>>) -> Result<Vec<Appended>> 
     let mut groups = groups.into_iter().peekable();
     while let Some((grain, group)) = groups.next() {
         let (mut count, mut bytes) = (group.len(), size(grain, &group));
-        // The grains of this message, the last one first.
-        let mut rest = vec![grain];
-        let appended = if bytes > most {
-            giant(link, grain, &group, most).await.map(|one| vec![one])
-        } else {
-            let mut piece = vec![(grain, group)];
-            while let Some((grain, group)) = groups.next_if(|(grain, group)| {
+        let mut piece = vec![(grain, group)];
+        let is_giant = bytes > most;
+        while !is_giant
+            && let Some((grain, group)) = groups.next_if(|(grain, group)| {
                 count + group.len() <= PIECE_ENTRIES && bytes + size(grain, group) <= PIECE_BYTES
-            }) {
-                count += group.len();
-                bytes += size(grain, &group);
-                rest.insert(0, grain);
-                piece.push((grain, group));
+            })
+        {
+            count += group.len();
+            bytes += size(grain, &group);
+            piece.push((grain, group));
+        }
+        let appended = match piece.as_slice() {
+            [(grain, group)] if is_giant => {
+                giant(link, grain, group, most).await.map(|one| vec![one])
             }
-            send(link, &piece).await
+            piece => send(link, piece).await,
         };
         match appended {
             Ok(appended) => answers.extend(appended),
@@ -96,13 +94,8 @@ async fn send_all(link: &Link, groups: Vec<Group<'_>>) -> Result<Vec<Appended>> 
             // What was sent before has been done, and is answered. A refusal of the rest would be the same
             // again: it is each grain's own, or the batch would be sent for ever.
             Err(error) if !error.is_retryable() => {
-                let first = std::iter::from_fn(|| rest.pop());
-                let left = first.chain(groups.by_ref().map(|(grain, _)| grain));
-                answers.extend(left.map(|grain| Appended {
-                    grain: grain.clone(),
-                    landed: 0,
-                    result: Err(error.clone().of(grain)),
-                }));
+                let left = piece.into_iter().chain(groups.by_ref());
+                answers.extend(left.map(|(grain, _)| refused(grain, error.clone().of(grain))));
             }
             Err(error) => {
                 let message = format!("a part of the batch was not answered: {error}");
@@ -111,6 +104,15 @@ async fn send_all(link: &Link, groups: Vec<Group<'_>>) -> Result<Vec<Appended>> 
         }
     }
     Ok(answers)
+}
+
+/// Nothing of a grain was written.
+fn refused(grain: &GrainId, error: Error) -> Appended {
+    Appended {
+        grain: grain.clone(),
+        landed: 0,
+        result: Err(error),
+    }
 }
 
 /// How large a message's entries may be.
@@ -210,10 +212,12 @@ async fn send(link: &Link, piece: &[Group<'_>]) -> Result<Vec<Appended>> {
         _ => None,
     };
     let answer = link
-        .call(Lost::Unknown, only, |mut client| {
-            let request = request.clone();
-            async move { client.append(request).await }
-        })
+        .call(
+            Lost::Unknown,
+            only,
+            request,
+            |mut client, request| async move { client.append(request).await },
+        )
         .await?;
     appended(piece, answer).map_err(|malformed| Lost::Unknown.malformed(malformed))
 }
@@ -259,10 +263,12 @@ pub(crate) async fn claim(link: &Link, claims: &[Claim]) -> Result<Vec<Result<Op
         writers: claims.iter().map(|claim| claim.writer.get()).collect(),
     };
     let answer = link
-        .call(Lost::Unknown, None, |mut client| {
-            let request = request.clone();
-            async move { client.claim(request).await }
-        })
+        .call(
+            Lost::Unknown,
+            None,
+            request,
+            |mut client, request| async move { client.claim(request).await },
+        )
         .await?;
     claimed(claims, answer).map_err(|malformed| Lost::Unknown.malformed(malformed))
 }

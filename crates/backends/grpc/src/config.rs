@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner_core::Error;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
@@ -212,9 +211,4 @@ pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) scheme: Scheme,
     pub(crate) authority: Authority,
-}
-
-/// A wait that is over when it would be too long anyway.
-pub(crate) fn timed_out(what: &str, limit: Duration) -> Error {
-    Error::transient(crate::BACKEND, format!("{what} took longer than {limit:?}"))
 }

@@ -40,10 +40,12 @@ impl ChangeFeed for GrpcLog {
         };
         let answer = self
             .link
-            .call(Lost::Nothing, None, |mut client| {
-                let request = request.clone();
-                async move { client.start(request).await }
-            })
+            .call(
+                Lost::Nothing,
+                None,
+                request,
+                |mut client, request| async move { client.start(request).await },
+            )
             .await?;
         decode_position(answer.position, filter)
             .map_err(|malformed| Lost::Nothing.malformed(malformed))
@@ -99,10 +101,12 @@ impl GrpcLog {
         };
         let answer = self
             .link
-            .call(Lost::Nothing, None, |mut client| {
-                let request = request.clone();
-                async move { client.changes(request).await }
-            })
+            .call(
+                Lost::Nothing,
+                None,
+                request,
+                |mut client, request| async move { client.changes(request).await },
+            )
             .await?;
         changes(answer, from, filter).map_err(|malformed| Lost::Nothing.malformed(malformed))
     }

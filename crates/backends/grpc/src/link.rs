@@ -17,7 +17,7 @@ use tonic::{Response, Status};
 
 use crate::BACKEND;
 use crate::access::Secret;
-use crate::config::{GrpcLogConfig, Target, Token, timed_out};
+use crate::config::{GrpcLogConfig, Target, Token};
 use crate::error::{Lost, is_unauthenticated, was_not_sent};
 use crate::proto;
 use crate::proto::leader_client::LeaderClient;
@@ -110,9 +110,10 @@ impl Link {
             return Err(failed.error.clone());
         }
         let limit = self.config.connect_timeout;
-        let dialed = timeout(limit, self.dial())
-            .await
-            .unwrap_or_else(|_| Err(timed_out("the dial", limit)));
+        let dialed = timeout(limit, self.dial()).await.unwrap_or_else(|_| {
+            let message = format!("the dial took longer than {limit:?}");
+            Err(Error::transient(BACKEND, message))
+        });
         match dialed {
             Ok(live) => {
                 let live = Arc::new(live);
@@ -262,21 +263,23 @@ impl Link {
 
     /// Makes a call. It is made a second time if the first was not sent, or was not admitted and there is
     /// another token now: neither has done anything.
-    pub(crate) async fn call<T, F, A>(
+    pub(crate) async fn call<Q, T, F, A>(
         &self,
         lost: Lost,
         grain: Option<&GrainId>,
-        mut call: F,
+        request: Q,
+        call: F,
     ) -> Result<T>
     where
-        F: FnMut(Client) -> A,
+        Q: Clone,
+        F: Fn(Client, Q) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let limit = self.config.call_timeout;
         let mut again = false;
         loop {
             let live = self.live().await?;
-            let answered = timeout(limit, call(live.client.clone())).await;
+            let answered = timeout(limit, call(live.client.clone(), request.clone())).await;
             let status = match answered {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
                 Ok(Err(status)) => status,

@@ -134,10 +134,12 @@ impl ReplicationLog for GrpcLog {
         };
         let answer = self
             .link
-            .call(Lost::Unknown, Some(grain), |mut client| {
-                let request = request.clone();
-                async move { client.truncate(request).await }
-            })
+            .call(
+                Lost::Unknown,
+                Some(grain),
+                request,
+                |mut client, request| async move { client.truncate(request).await },
+            )
             .await?;
         Ok(Truncation {
             removed: answer.removed,
@@ -153,9 +155,12 @@ impl ReplicationLog for GrpcLog {
     async fn identity(&self) -> Result<Identity> {
         let answer = self
             .link
-            .call(Lost::Nothing, None, |mut client| async move {
-                client.describe(proto::DescribeRequest {}).await
-            })
+            .call(
+                Lost::Nothing,
+                None,
+                proto::DescribeRequest {},
+                |mut client, request| async move { client.describe(request).await },
+            )
             .await?;
         decode_identity(answer.identity).map_err(|malformed| Lost::Nothing.malformed(malformed))
     }

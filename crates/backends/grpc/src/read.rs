@@ -29,10 +29,12 @@ pub(crate) async fn heads(link: &Link, grains: &[GrainId]) -> Result<Vec<Option<
         grains: Some(encode_grains(&mut Tables::default(), grains)),
     };
     let answer = link
-        .call(Lost::Nothing, None, |mut client| {
-            let request = request.clone();
-            async move { client.heads(request).await }
-        })
+        .call(
+            Lost::Nothing,
+            None,
+            request,
+            |mut client, request| async move { client.heads(request).await },
+        )
         .await?;
     let decode = || {
         if answer.found.len() != grains.len() {
@@ -62,10 +64,12 @@ pub(crate) async fn list_heads(
         limit: number(limit),
     };
     let answer = link
-        .call(Lost::Nothing, None, |mut client| {
-            let request = request.clone();
-            async move { client.list_heads(request).await }
-        })
+        .call(
+            Lost::Nothing,
+            None,
+            request,
+            |mut client, request| async move { client.list_heads(request).await },
+        )
         .await?;
     listed(answer, filter, after).map_err(malformed)
 }
@@ -120,10 +124,12 @@ pub(crate) async fn read_from(
         max_bytes: number(budget.bytes()),
     };
     let answer = link
-        .call(Lost::Nothing, Some(grain), |mut client| {
-            let request = request.clone();
-            async move { client.read_from(request).await }
-        })
+        .call(
+            Lost::Nothing,
+            Some(grain),
+            request,
+            |mut client, request| async move { client.read_from(request).await },
+        )
         .await?;
     let decode = || {
         let count = answer.entries.as_ref().map_or(0, |it| it.kinds.len());
@@ -185,10 +191,12 @@ pub(crate) async fn catch_up(
         max_bytes: number(budget.bytes()),
     };
     let answer = link
-        .call(Lost::Nothing, None, |mut client| {
-            let request = request.clone();
-            async move { client.catch_up(request).await }
-        })
+        .call(
+            Lost::Nothing,
+            None,
+            request,
+            |mut client, request| async move { client.catch_up(request).await },
+        )
         .await?;
     let mut caught = caught(answer, asked).map_err(malformed)?;
     caught.grains.resize_with(wants.len(), || Caught::Deferred);

@@ -16,6 +16,7 @@ use tonic::Streaming;
 use self::page::Reading;
 pub(crate) use self::state::Told;
 use self::state::{LISTENS, State};
+use crate::error::is_unauthenticated;
 use crate::link::{Link, Live};
 use crate::proto;
 use crate::wire::{encode_filter, encode_position, number};
@@ -262,21 +263,20 @@ async fn read(
             Ok(None) => return Ended::Cut,
             Err(status) => {
                 tracing::debug!(%status, "the leader's stream has ended");
-                return if crate::error::is_unauthenticated(&status) {
+                return if is_unauthenticated(&status) {
                     Ended::Refused
                 } else {
                     Ended::Cut
                 };
             }
         };
-        let page = match reading.page(page, &subscription.filter) {
+        let mut page = match reading.page(page, &subscription.filter) {
             Ok(page) => page,
             Err(malformed) => {
                 tracing::warn!(%malformed, "the leader's stream is given up");
                 return Ended::Cut;
             }
         };
-        let mut page = page;
         loop {
             let mut room = std::pin::pin!(subscription.room.notified());
             room.as_mut().enable();

@@ -13,7 +13,7 @@ mod words;
 
 pub(crate) use entries::{Column, decode_entries};
 pub use errors::Denied;
-pub(crate) use errors::{decode_error, encode_error, error_of_status, status_of_error};
+pub(crate) use errors::{clipped, decode_error, encode_error, error_of_status, status_of_error};
 pub(crate) use grains::{decode_grain, decode_grains, encode_grain, encode_grains};
 pub(crate) use heads::{HeadReader, push_head};
 pub(crate) use tables::{Known, Tables};

@@ -21,6 +21,7 @@ use super::counts::Counts;
 use super::service::Service;
 use super::settings::LeaderSettings;
 use crate::proto::leader_server::LeaderServer;
+use crate::wire::clipped;
 
 /// How long a call waits for its turn.
 const TURN: Duration = Duration::from_secs(1);
@@ -34,7 +35,7 @@ const ASKING: usize = 8 << 20;
 const SHARE: usize = 4;
 /// How soon it is looked again whether an answer has left, at the soonest.
 const LOOK: Duration = Duration::from_millis(10);
-/// How much of a path from anybody goes into the leader's log.
+/// How much of a path from anybody goes into the leader's log, in bytes.
 const SHOWN: usize = 64;
 
 /// Lets calls through: first who it is, then whether there is room, and only then is a body read.
@@ -132,10 +133,7 @@ impl Gate {
         let admitted = self.service.access.admit(bearer(request.headers()));
         let grant = admitted.map_err(|refused| {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
-            let call = path
-                .get(..SHOWN)
-                .unwrap_or(path.get(..1).unwrap_or_default());
-            let call = if path.len() <= SHOWN { path } else { call };
+            let call = clipped(path, SHOWN);
             tracing::warn!(peer = ?self.own.peer, call, %refused, "refused");
             Status::unauthenticated(refused.to_string())
         })?;

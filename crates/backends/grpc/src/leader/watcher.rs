@@ -13,7 +13,7 @@ use tonic::Status;
 
 use super::service::Service;
 use crate::BACKEND;
-use crate::access::Grant;
+use crate::access::{Grant, Right};
 use crate::proto;
 use crate::wire::{Column, Tables, counters, encode_grains, push_head, status_of_error};
 
@@ -94,7 +94,7 @@ impl Watcher {
                 tracing::warn!(token = self.grant.name(), %refused, "a watch has ended");
                 Status::unauthenticated(refused.to_string())
             })?;
-            if !self.grant.may(crate::access::Right::Read) || !self.grant.covers(&self.filter) {
+            if !self.grant.may(Right::Read) || !self.grant.covers(&self.filter) {
                 return Err(Status::permission_denied("the token no longer allows it"));
             }
             let page = self

@@ -25,7 +25,7 @@ const LONGEST: usize = 1 << 10;
 /// An error of the served log.
 pub(crate) fn encode_error(error: &Error) -> proto::Error {
     let mut wire = proto::Error {
-        message: clipped(&told(error)).to_owned(),
+        message: clipped(&told(error), LONGEST).to_owned(),
         cursor: error.cursor().map(encode_cursor),
         ..proto::Error::default()
     };
@@ -72,12 +72,13 @@ fn told(error: &Error) -> String {
     }
 }
 
-fn clipped(message: &str) -> &str {
-    let end = (0..=LONGEST.min(message.len()))
+/// What of a text lies within so many bytes, cut at a character's start.
+pub(crate) fn clipped(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len()))
         .rev()
-        .find(|at| message.is_char_boundary(*at))
+        .find(|at| text.is_char_boundary(*at))
         .unwrap_or(0);
-    message.get(..end).unwrap_or_default()
+    text.get(..end).unwrap_or_default()
 }
 
 /// An error that came over the wire, of the grain that it was answered for.
@@ -111,7 +112,7 @@ pub(crate) fn decode_error(
         Kind::Invalid => ErrorKind::Invalid,
         Kind::Unspecified | Kind::Permanent => ErrorKind::Permanent,
     };
-    let error = Error::new(kind, BACKEND, clipped(&wire.message));
+    let error = Error::new(kind, BACKEND, clipped(&wire.message, LONGEST));
     Ok(match (grain, wire.cursor) {
         (Some(grain), Some(at)) => error.at(grain, cursor(Some(at))),
         (Some(grain), None) => error.of(grain),
@@ -159,7 +160,11 @@ pub(crate) fn error_of_status(status: &Status, lost: ErrorKind, grain: Option<&G
         Code::ResourceExhausted => ErrorKind::Transient,
         _ => lost,
     };
-    let message = format!("{:?}: {}", status.code(), clipped(status.message()));
+    let message = format!(
+        "{:?}: {}",
+        status.code(),
+        clipped(status.message(), LONGEST)
+    );
     let mut error = Error::new(kind, BACKEND, message);
     if matches!(
         status.code(),
