@@ -35,6 +35,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use gleaner_examples::with_causes;
 
 use crate::cli::{Cli, Side};
 
@@ -60,19 +61,4 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and what caused it, in one line.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // Some errors show their source themselves.
-        if !said.ends_with(&more) {
-            said = format!("{said}: {more}");
-        }
-        cause = error.source();
-    }
-    said
 }

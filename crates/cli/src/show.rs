@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use gleaner::{Budget, Cursor, Digest, Entry, GrainId, Head, Kind, ReplicationLog, Writer};
+use gleaner::{Budget, Cursor, Entry, GrainId, Head, Kind, ReplicationLog, Writer};
 use serde::Serialize;
 
 use crate::cli::Show;
 use crate::failure::{Failure, Kind as FailureKind, Result};
+use crate::heads::HeadLine;
 use crate::open;
 use crate::out::Out;
 use crate::patience::Patience;
-use crate::said::{Named, Payload, as_text, as_text_or_null, date, kind_name};
+use crate::said::{Payload, as_text, as_text_or_null, date, kind_name};
 
 /// How much history is read at a time.
 const PAGE: Budget = Budget::new(1000, 16 << 20);
@@ -47,11 +48,7 @@ async fn read(
     head: Head,
 ) -> Result<Shown> {
     let mut shown = Shown {
-        grain: grain.into(),
-        cursor: head.cursor,
-        kind: kind_name(head.kind),
-        base: head.base,
-        digest: head.digest,
+        head: HeadLine::new(grain, &head),
         state_at: None,
         state: None,
         entries: Vec::new(),
@@ -84,14 +81,7 @@ async fn read(
 #[derive(Debug, Serialize)]
 struct Shown {
     #[serde(flatten)]
-    grain: Named,
-    #[serde(serialize_with = "as_text")]
-    cursor: Cursor,
-    kind: &'static str,
-    #[serde(serialize_with = "as_text")]
-    base: Cursor,
-    #[serde(serialize_with = "as_text")]
-    digest: Digest,
+    head: HeadLine,
     #[serde(serialize_with = "as_text_or_null")]
     state_at: Option<Cursor>,
     #[serde(flatten)]
@@ -128,18 +118,7 @@ impl From<&Entry> for EntryLine {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            grain,
-            cursor,
-            kind,
-            base,
-            digest,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "{grain} at {cursor}, {kind}, base {base}, digest {digest}"
-        )?;
+        writeln!(f, "{}", self.head)?;
         let left = match self.entries.len() {
             1 => "1 entry left:".to_owned(),
             entries => format!("{entries} entries left:"),

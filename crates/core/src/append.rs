@@ -63,15 +63,7 @@ pub fn judge(
     } else {
         fence.copied()
     };
-    Ok(Verdict::Write(
-        Head {
-            cursor,
-            digest: entry.digest(),
-            kind: entry.kind(),
-            base,
-        },
-        fence,
-    ))
+    Ok(Verdict::Write(Head::of(entry, base), fence))
 }
 
 /// L2 (2): no epoch below the fence's, and the fence's own only from its writer.

@@ -277,12 +277,7 @@ fn run(
     let head = match (head, last) {
         (Some(head), _) => head,
         // The last entry is the head, and a base.
-        (None, Some(last)) if last.kind().is_base() => Head {
-            cursor: last.cursor(),
-            digest: last.digest(),
-            kind: last.kind(),
-            base: last.cursor(),
-        },
+        (None, Some(last)) if last.kind().is_base() => Head::of(last, last.cursor()),
         (None, _) => return Err(Malformed("a head is missing")),
     };
     let complete = outcome != Outcome::Cut;

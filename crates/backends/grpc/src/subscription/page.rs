@@ -88,12 +88,7 @@ fn run(
     if !base.is_valid() || base > last.cursor() {
         return Err(Malformed("a head's base is impossible"));
     }
-    let head = Head {
-        cursor: last.cursor(),
-        digest: last.digest(),
-        kind: last.kind(),
-        base,
-    };
+    let head = Head::of(last, base);
     let run = PushedRun {
         grain: grain.clone(),
         entries,

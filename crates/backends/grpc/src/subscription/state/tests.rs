@@ -21,12 +21,7 @@ fn entry(number: usize, at: u64) -> Entry {
 }
 
 fn head(entry: &Entry) -> Head {
-    Head {
-        cursor: entry.cursor(),
-        digest: entry.digest(),
-        kind: entry.kind(),
-        base: entry.cursor(),
-    }
+    Head::of(entry, entry.cursor())
 }
 
 fn position(counters: &[u64]) -> Position {
