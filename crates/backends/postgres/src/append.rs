@@ -240,7 +240,10 @@ impl Appends {
                 } else {
                     stopped.fault.before("append", &place.name)
                 };
-                (left.iter().map(|_| Err(error.clone())).collect(), Moves::new())
+                (
+                    left.iter().map(|_| Err(error.clone())).collect(),
+                    Moves::new(),
+                )
             });
             done.moves.extend(written.1);
             for ((at, _), answered) in left.iter().zip(written.0) {
@@ -496,17 +499,20 @@ impl Counters {
     /// The next place in a shard.
     fn take(&mut self, shard: i16) -> i64 {
         let at = self.shards.iter().position(|other| *other == shard);
-        at.and_then(|at| self.places.get_mut(at)).map_or(0, |place| {
-            *place += 1;
-            *place
-        })
+        at.and_then(|at| self.places.get_mut(at))
+            .map_or(0, |place| {
+                *place += 1;
+                *place
+            })
     }
 
     fn moves(&self) -> Moves {
         self.shards
             .iter()
             .zip(&self.places)
-            .filter_map(|(shard, place)| Some((usize::try_from(*shard).ok()?, place.cast_unsigned())))
+            .filter_map(|(shard, place)| {
+                Some((usize::try_from(*shard).ok()?, place.cast_unsigned()))
+            })
             .collect()
     }
 }

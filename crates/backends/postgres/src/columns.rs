@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn places_are_counted_by_shard_in_ascending_order() {
         let mut places = Places::default();
-        assert_eq!([9, 3, 9, 31, 9].map(|shard| places.take(shard)), [1, 1, 2, 1, 3]);
+        assert_eq!(
+            [9, 3, 9, 31, 9].map(|shard| places.take(shard)),
+            [1, 1, 2, 1, 3]
+        );
         assert_eq!(places.shards, [3, 9, 31]);
         assert_eq!(places.numbers, [1, 3, 1]);
     }

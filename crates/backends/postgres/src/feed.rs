@@ -85,13 +85,9 @@ impl Feed {
     }
 
     /// The feed's end.
-    pub(crate) async fn start(
-        &self,
-        sessions: &Sessions,
-    ) -> Result<(Identity, [u64; SHARDS])> {
+    pub(crate) async fn start(&self, sessions: &Sessions) -> Result<(Identity, [u64; SHARDS])> {
         let rows = sessions.read(&self.start, &[]).await?;
-        end(&rows, &sessions.place)
-            .map_err(|fault| fault.before("read", &sessions.place.name))
+        end(&rows, &sessions.place).map_err(|fault| fault.before("read", &sessions.place.name))
     }
 
     /// A page of what has moved since.
@@ -150,7 +146,10 @@ fn asked_after(since: &Position) -> Result<[u64; SHARDS]> {
     // Its own identity and filter: this only takes out the numbers.
     let counters = since.counters(since.identity(), since.filter(), BACKEND)?;
     let counters: [u64; SHARDS] = counters.try_into().map_err(|_| beyond())?;
-    if counters.iter().any(|counter| i64::try_from(*counter).is_err()) {
+    if counters
+        .iter()
+        .any(|counter| i64::try_from(*counter).is_err())
+    {
         return Err(beyond());
     }
     Ok(counters)

@@ -232,14 +232,12 @@ async fn converse(
 }
 
 async fn answered<T>(answer: impl Future<Output = Result<T, Fault>> + Send) -> Result<T, Fault> {
-    timeout(PATIENCE, answer).await.unwrap_or(Err(Fault::Silent))
+    timeout(PATIENCE, answer)
+        .await
+        .unwrap_or(Err(Fault::Silent))
 }
 
-async fn dial(
-    place: &Place,
-    bell: &Arc<Bell>,
-    reading: &mut JoinSet<()>,
-) -> Result<Client, Fault> {
+async fn dial(place: &Place, bell: &Arc<Bell>, reading: &mut JoinSet<()>) -> Result<Client, Fault> {
     Ok(match &place.tls {
         Tls::Plain => {
             let (client, connection) = place.config.connect(NoTls).await?;
@@ -339,7 +337,10 @@ mod tests {
         bell.read(&before, &[0; SHARDS]);
         let known = bell.known();
         assert_eq!((known[0], known[1]), (0, 4));
-        assert!(!has_passed(&bell, &at(Filter::all().slices(0..32), [0; SHARDS])));
+        assert!(!has_passed(
+            &bell,
+            &at(Filter::all().slices(0..32), [0; SHARDS])
+        ));
         assert!(has_passed(&bell, &at(Filter::all(), [0; SHARDS])));
     }
 }

@@ -123,7 +123,10 @@ impl Place {
         let mut config: tokio_postgres::Config = ours.rest.parse().map_err(|error| {
             // The parser's own words quote at most the name of a parameter.
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            invalid(format!("not a URL of a database: {}", cause.unwrap_or_default()))
+            invalid(format!(
+                "not a URL of a database: {}",
+                cause.unwrap_or_default()
+            ))
         })?;
         if let Some(path) = ours.password_file {
             let secret = std::fs::read_to_string(&path)
@@ -146,7 +149,9 @@ impl Place {
         }
         let tls = match (ours.authority, config.get_ssl_mode()) {
             (Some(_), SslMode::Disable) => {
-                return Err(invalid("sslmode=disable and sslrootcert exclude each other"));
+                return Err(invalid(
+                    "sslmode=disable and sslrootcert exclude each other",
+                ));
             }
             (Some(path), _) => {
                 config.ssl_mode(SslMode::Require);
@@ -195,7 +200,10 @@ fn name(config: &tokio_postgres::Config, schema: &str) -> String {
     if hosts.is_empty() {
         hosts.extend(config.get_hostaddrs().iter().map(ToString::to_string));
     }
-    let database = config.get_dbname().or(config.get_user()).unwrap_or_default();
+    let database = config
+        .get_dbname()
+        .or(config.get_user())
+        .unwrap_or_default();
     format!("{}/{database} ({schema})", hosts.join(","))
 }
 

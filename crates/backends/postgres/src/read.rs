@@ -87,7 +87,13 @@ impl Reads {
                     " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
                      ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
                 ),
-                &[Type::BYTEA, Type::BYTEA, Type::BYTEA, Type::BYTEA, Type::INT8],
+                &[
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT8,
+                ],
             ),
             list_of_type: sql(
                 concat!(
@@ -101,7 +107,13 @@ impl Reads {
                      WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
                      ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
                 ),
-                &[Type::BYTEA, Type::BYTEA, Type::BYTEA, Type::BYTEA, Type::INT8],
+                &[
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT8,
+                ],
             ),
             read_from: sql(
                 concat!(
@@ -126,41 +138,48 @@ impl Reads {
                     Type::INT8,
                 ],
             ),
-            // The limit within ends the work: rows come in the order asked for, grain by grain.
+            // A row for each head, and one for each entry that the budget may allow. The limit within ends
+            // the work: entries come in the order asked for, grain by grain.
             catch_up: sql(
                 concat!(
-                    "SELECT i.*, e.* FROM (SELECT ",
-                    identity_columns!(),
-                    ") i LEFT JOIN (SELECT * FROM (SELECT e.ord, ",
-                    "e.head_epoch, e.head_sequence, e.head_digest, e.head_kind, e.base_epoch, \
-                     e.base_sequence, ",
-                    entry_columns!(),
-                    ", ",
-                    bytes_before!("e.ord, e.epoch, e.sequence"),
-                    " AS before FROM (SELECT i.ord, ",
+                    "WITH own AS MATERIALIZED (SELECT i.ord, g.id, ",
                     head_columns!(),
-                    ", ",
-                    entry_columns!(),
-                    " FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
+                    ", CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+                     THEN g.base_epoch ELSE i.epoch END AS epoch, \
+                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+                     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
+                     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
                      AS i (grain_type, grain_key, epoch, sequence, ord) \
-                     LEFT JOIN {s}.grain g USING (grain_type, grain_key) \
-                     LEFT JOIN LATERAL (SELECT * FROM {s}.entry e WHERE e.grain = g.id \
-                     AND (g.head_epoch, g.head_sequence) > (i.epoch, i.sequence) \
-                     AND (e.epoch, e.sequence) > (\
-                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-                     THEN g.base_epoch ELSE i.epoch END, \
-                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-                     THEN g.base_sequence - 1 ELSE i.sequence END) \
-                     ORDER BY e.epoch, e.sequence LIMIT $5) e ON true LIMIT $6) e) e \
-                     WHERE e.before IS NULL OR e.before < $7) e ON true \
-                     ORDER BY e.ord, e.epoch, e.sequence"
+                     JOIN {s}.grain g USING (grain_type, grain_key)), \
+                     entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
+                    entry_columns!(),
+                    " FROM {s}.entry e WHERE e.grain = o.id \
+                     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
+                     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
+                     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
+                     cut AS (SELECT e.*, ",
+                    bytes_before!("e.ord, e.epoch, e.sequence"),
+                    " AS before FROM entries e) \
+                     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
+                     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
+                     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
+                     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
+                     NULL::int8, ",
+                    identity_columns!(),
+                    " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
+                    head_columns!(),
+                    ", NULL, NULL, NULL, NULL FROM own g \
+                     UNION ALL SELECT e.ord, ",
+                    entry_columns!(),
+                    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
+                     WHERE e.before IS NULL OR e.before < $6 \
+                     ORDER BY ord, epoch NULLS FIRST, sequence"
                 ),
                 &[
                     Type::BYTEA_ARRAY,
                     Type::BYTEA_ARRAY,
                     Type::INT8_ARRAY,
                     Type::INT8_ARRAY,
-                    Type::INT8,
                     Type::INT8,
                     Type::INT8,
                 ],
@@ -275,7 +294,6 @@ impl Reads {
         let epochs: Vec<i64> = cursors.clone().map(|at| compared(at.epoch.get())).collect();
         let sequences: Vec<i64> = cursors.map(|at| compared(at.sequence.get())).collect();
         let entries = clamped(budget.entries());
-        let all = entries.saturating_add(clamped(wants.len()));
         let bytes = clamped(budget.bytes());
         let rows = sessions
             .read(
@@ -286,7 +304,6 @@ impl Reads {
                     &epochs,
                     &sequences,
                     &entries,
-                    &all,
                     &bytes,
                 ],
             )
@@ -337,9 +354,9 @@ pub(crate) fn slice_bits(filter: &Filter) -> Option<Vec<u8>> {
 }
 
 fn identity_of(rows: &[Row], place: &Place) -> Result<Identity, Fault> {
-    let row = rows.first().ok_or_else(|| {
-        Fault::from(Error::permanent(BACKEND, "the server gave no row"))
-    })?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
     rows::read_identity(row, 0, place)
 }
 
@@ -348,12 +365,7 @@ fn place_and_head(row: &Row) -> Result<(usize, Option<Head>), Fault> {
     Ok((at, read_head(row, 1)?))
 }
 
-fn head_page(
-    rows: &[Row],
-    place: &Place,
-    limit: usize,
-    scan: usize,
-) -> Result<HeadPage, Fault> {
+fn head_page(rows: &[Row], place: &Place, limit: usize, scan: usize) -> Result<HeadPage, Fault> {
     const NAME: usize = IDENTITY;
     const AT: usize = NAME + 2;
     let mut page = HeadPage {
@@ -424,29 +436,31 @@ fn page(rows: &[Row], grain: &GrainId, after: Cursor, budget: Budget) -> Result<
 }
 
 /// Where the columns of a caught-up row lie.
-const ORD: usize = IDENTITY;
-const HEAD_AT: usize = ORD + 1;
-const ENTRY_AT: usize = HEAD_AT + HEAD;
+const ENTRY_AT: usize = 1;
+const HEAD_AT: usize = ENTRY_AT + 10;
+const IDENTITY_AT: usize = HEAD_AT + HEAD;
 
+/// From one row for the identity, one for each grain's head, each followed by those of its entries.
 fn caught(
     rows: &[Row],
     place: &Place,
     wants: &[(GrainId, Cursor)],
     budget: Budget,
 ) -> Result<CatchUp, Fault> {
+    let (first, mut rest) = rows
+        .split_first()
+        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
     let mut answer = CatchUp {
-        identity: identity_of(rows, place)?,
+        identity: rows::read_identity(first, IDENTITY_AT, place)?,
         grains: Vec::with_capacity(wants.len()),
     };
     let (mut left, mut served) = (budget, false);
-    let mut rest = rows;
     for (at, (grain, cursor)) in wants.iter().enumerate() {
         let ord = at as u64 + 1;
         let mut own = 0;
-        while let Some(row) = rest.get(own) {
-            if row.try_get::<_, Option<i64>>(ORD)?.map(i64::cast_unsigned) != Some(ord) {
-                break;
-            }
+        while let Some(row) = rest.get(own)
+            && rows::count(row, 0)? == ord
+        {
             own += 1;
         }
         let (rows, others) = rest.split_at_checked(own).unwrap_or((rest, &[]));
@@ -462,8 +476,7 @@ fn caught(
     Ok(answer)
 }
 
-/// The answer for one grain, from its rows: one for its head, with an entry or without, and one for
-/// each further entry.
+/// The answer for one grain.
 fn one(
     rows: &[Row],
     grain: &GrainId,
@@ -471,26 +484,19 @@ fn one(
     budget: &mut Budget,
     served: &mut bool,
 ) -> Result<Caught, Fault> {
-    let Some(first) = rows.first() else {
-        return Ok(Caught::Deferred);
-    };
-    let head = read_head(first, HEAD_AT)?;
-    let moved = head.is_some_and(|head| run_after(cursor, &head).is_some());
     let mut run = Run {
-        head,
+        head: None,
         entries: Vec::new(),
-        complete: !moved,
+        complete: true,
     };
-    if !moved {
+    let Some((first, rows)) = rows.split_first() else {
         return Ok(Caught::Run(run));
-    }
+    };
+    run.head = read_head(first, HEAD_AT)?;
+    let Some(head) = run.head.filter(|head| run_after(cursor, head).is_some()) else {
+        return Ok(Caught::Run(run));
+    };
     for row in rows {
-        if rows::is_null(row, ENTRY_AT)? {
-            let message = "the entries towards the head are missing";
-            return Ok(Caught::Failed(
-                Error::permanent(BACKEND, message).at(grain, cursor),
-            ));
-        }
         if !budget.take(rows::payload_len(row, ENTRY_AT)?, !*served) {
             break;
         }
@@ -502,8 +508,15 @@ fn one(
         *served = true;
     }
     let Some(last) = run.entries.last().map(Entry::cursor) else {
+        if !*served {
+            // With nothing served before it, the budget has cut nothing: there is nothing.
+            let message = "the entries towards the head are missing";
+            return Ok(Caught::Failed(
+                Error::permanent(BACKEND, message).at(grain, head.cursor),
+            ));
+        }
         return Ok(Caught::Deferred);
     };
-    run.complete = head.is_some_and(|head| last >= head.cursor);
+    run.complete = last >= head.cursor;
     Ok(Caught::Run(run))
 }

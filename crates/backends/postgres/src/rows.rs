@@ -115,7 +115,8 @@ pub(crate) fn read_fence(row: &Row, at: usize) -> Result<Option<Fence>, Fault> {
 /// The name in two columns.
 pub(crate) fn read_grain(row: &Row, at: usize) -> Result<GrainId, Fault> {
     let part = |at| {
-        std::str::from_utf8(get(row, at)?).map_err(|_| damaged("a stored name is damaged: no UTF-8"))
+        std::str::from_utf8(get(row, at)?)
+            .map_err(|_| damaged("a stored name is damaged: no UTF-8"))
     };
     GrainId::new(part(at)?, part(at + 1)?)
         .map_err(|invalid| damaged(format!("a stored name is damaged: {invalid}")))
@@ -164,7 +165,10 @@ pub(crate) fn read_identity(row: &Row, at: usize, place: &Place) -> Result<Ident
     LOG.check(version.unwrap_or_default(), place)?;
     let drawn: Option<&[u8]> = get(row, at + 1)?;
     let Some(drawn) = drawn else {
-        return Err(damaged(format!("the log in {} has lost its name", place.name)));
+        return Err(damaged(format!(
+            "the log in {} has lost its name",
+            place.name
+        )));
     };
     let server: i64 = get(row, at + 2)?;
     let segment: &str = get(row, at + 3)?;

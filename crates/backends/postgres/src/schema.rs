@@ -147,11 +147,17 @@ impl Layout {
         };
         let table = format!("{}.layout", place.schema);
         let rows = session.once(&exists, &[&table]).await?;
-        if !rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+        if !rows
+            .first()
+            .is_some_and(|row| row.try_get(0).unwrap_or(false))
+        {
             return Ok(None);
         }
         let version = Sql {
-            text: format!("SELECT version FROM {}.layout WHERE name = $1", place.schema),
+            text: format!(
+                "SELECT version FROM {}.layout WHERE name = $1",
+                place.schema
+            ),
             types: &[Type::TEXT],
         };
         let rows = session.once(&version, &[&self.name]).await?;
@@ -172,7 +178,10 @@ impl Layout {
         };
         let rows = session.once(&exists, &[schema]).await?;
         // Looked at first: who may not create schemas may still use one that is there.
-        if !rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+        if !rows
+            .first()
+            .is_some_and(|row| row.try_get(0).unwrap_or(false))
+        {
             session.batch(&format!("CREATE SCHEMA {schema}")).await?;
         }
         session

@@ -67,7 +67,11 @@ impl Session {
         self.outstanding.fetch_add(1, Relaxed);
         let rows = match self.statement(sql).await? {
             Some(statement) => self.client.query(&statement, params).await,
-            None => self.client.query_typed(&sql.text, &typed(sql, params)).await,
+            None => {
+                self.client
+                    .query_typed(&sql.text, &typed(sql, params))
+                    .await
+            }
         };
         self.outstanding.fetch_sub(1, Relaxed);
         Ok(rows?)
@@ -76,7 +80,10 @@ impl Session {
     /// Runs a statement that is not worth preparing.
     pub(crate) async fn once(&self, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Fault> {
         self.outstanding.fetch_add(1, Relaxed);
-        let rows = self.client.query_typed(&sql.text, &typed(sql, params)).await;
+        let rows = self
+            .client
+            .query_typed(&sql.text, &typed(sql, params))
+            .await;
         self.outstanding.fetch_sub(1, Relaxed);
         Ok(rows?)
     }
@@ -125,7 +132,6 @@ impl Session {
         self.outstanding.fetch_sub(1, Relaxed);
         Ok(())
     }
-
 
     /// Runs statements without parameters, separated by semicolons.
     pub(crate) async fn batch(&self, sql: &str) -> Result<(), Fault> {
