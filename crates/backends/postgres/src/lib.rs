@@ -5,6 +5,7 @@
 //! here, and what survives what, stands in the crate's README.
 
 mod append;
+mod apply;
 mod claim;
 mod columns;
 mod config;
@@ -14,10 +15,15 @@ mod hints;
 mod log;
 mod place;
 mod read;
+mod replica_reads;
+mod replica_rows;
+mod replica_writes;
 mod rows;
 mod schema;
 mod session;
+mod store;
 mod writer;
 
-pub use config::PostgresLogConfig;
+pub use config::{PostgresLogConfig, PostgresStoreConfig};
 pub use log::PostgresLog;
+pub use store::PostgresReplicaStore;
