@@ -1,8 +1,10 @@
 //! The kit's tests, one a clause, each in a schema of its own.
 
-use gleaner_conformance::LogFactory;
-use gleaner_core::Limits;
-use gleaner_postgres::{PostgresLog, PostgresLogConfig};
+use std::sync::Arc;
+
+use gleaner_conformance::{LogFactory, StoreFactory};
+use gleaner_core::{Fold, Limits};
+use gleaner_postgres::{PostgresLog, PostgresLogConfig, PostgresReplicaStore};
 
 use crate::server::{fresh, is_installed};
 
@@ -37,12 +39,51 @@ impl LogFactory for Logs {
     }
 }
 
+struct Stores;
+
+impl Stores {
+    async fn store(url: &str, fold: Option<Arc<dyn Fold>>) -> PostgresReplicaStore {
+        let mut config = PostgresReplicaStore::builder(url).unwrap();
+        if let Some(fold) = fold {
+            config = config.fold(fold);
+        }
+        config.open().await.unwrap()
+    }
+}
+
+impl StoreFactory for Stores {
+    type Guard = String;
+    type Store = PostgresReplicaStore;
+
+    fn is_available(&self) -> bool {
+        is_installed()
+    }
+
+    async fn open(&self, fold: Option<Arc<dyn Fold>>) -> (String, PostgresReplicaStore) {
+        let url = fresh();
+        let store = Self::store(&url, fold).await;
+        (url, store)
+    }
+
+    async fn reopen(
+        &self,
+        url: &String,
+        fold: Option<Arc<dyn Fold>>,
+    ) -> Option<PostgresReplicaStore> {
+        Some(Self::store(url, fold).await)
+    }
+}
+
 mod log {
     gleaner_conformance::log_conformance!(super::Logs { pooler: false });
 }
 
 mod feed {
     gleaner_conformance::feed_conformance!(super::Logs { pooler: false });
+}
+
+mod store {
+    gleaner_conformance::store_conformance!(super::Stores);
 }
 
 mod behind_a_pooler {
