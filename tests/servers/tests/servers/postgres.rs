@@ -8,7 +8,7 @@ use std::process::Command;
 use gleaner_servers::{Postgres, or_skip};
 
 use crate::leftovers::family_of;
-use crate::wait::until;
+use crate::wait::{restart_on_a_taken_port, until};
 
 /// What a role sees through a URL, asked by the psql of whoever runs the tests.
 fn through(url: &str, sql: &str) -> Result<String, String> {
@@ -94,7 +94,7 @@ fn killed_shut_down_and_restarted_it_keeps_port_and_data() {
     assert_eq!(family.iter().filter(|process| process.lives()).count(), 0);
     through(&url, "SELECT 1").unwrap_err();
 
-    server.restart();
+    restart_on_a_taken_port(&mut server);
     assert_eq!(server.url(), url);
     through(&url, "INSERT INTO kept VALUES (2)").unwrap();
 
