@@ -12,7 +12,8 @@
 //! and is hung up (`SIGHUP`) if one of it is stopped then, as a paused server is.
 //!
 //! The server's processes are found as descendants of its first one, which is stopped before they are
-//! counted: PostgreSQL puts each of its backends in a session and process group of its own.
+//! counted: PostgreSQL puts each of its backends in a session and process group of its own. Shared memory that
+//! the kernel keeps beyond its processes is given back, too.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

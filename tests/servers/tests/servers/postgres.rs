@@ -41,6 +41,8 @@ fn an_ordinary_role_owns_its_database_and_needs_its_password() {
     assert_eq!(through(&server.admin_url(), who).unwrap(), "postgres|t");
     assert_eq!(server.sql("SHOW password_encryption"), "scram-sha-256");
     assert_eq!(server.sql("SHOW fsync"), "on");
+    let shared_memory = server.folder().join("pg_dynshmem");
+    assert!(files(&shared_memory) > 0, "it is where it will be removed");
 
     through(&server.url(), "CREATE TABLE owned (n int)").unwrap();
     let wrong = server.url().replace('@', "x@");
