@@ -17,6 +17,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -158,18 +159,21 @@ impl Guardian {
 impl Drop for Guardian {
     fn drop(&mut self) {
         let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = line.get_mut().shutdown(std::net::Shutdown::Both);
+        let _ = line.get_mut().shutdown(Shutdown::Both);
         let _ = self.shell.wait();
     }
 }
 
 fn read(line: &mut BufReader<UnixStream>, request: &str) -> String {
     let mut answer = String::new();
-    match line.read_line(&mut answer) {
-        Ok(read) if read > 0 => answer.trim_end().to_owned(),
-        Ok(_) => panic!("the guardian has ended: {request}"),
-        Err(error) => panic!("no answer from the guardian ({error}): {request}"),
-    }
+    let why = match line.read_line(&mut answer) {
+        Ok(read) if read > 0 => return answer.trim_end().to_owned(),
+        Ok(_) => "it has ended".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // A late answer would be taken for that to the next request.
+    let _ = line.get_mut().shutdown(Shutdown::Both);
+    panic!("no answer from the guardian ({why}): {request}")
 }
 
 /// Without what would turn the clients and servers of PostgreSQL elsewhere, and in English.
