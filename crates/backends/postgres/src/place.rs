@@ -132,6 +132,10 @@ impl Place {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(invalid("a host follows postgres://"));
         }
+        let is_odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+        if config.get_hosts().iter().any(is_odd) {
+            return Err(invalid("an @ within a password is written %40"));
+        }
         if config.get_user().is_none() {
             return Err(invalid("a user stands before the @"));
         }

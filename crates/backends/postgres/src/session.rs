@@ -251,7 +251,8 @@ impl Manager for Dialer {
 
     async fn create(&self) -> Result<Session> {
         // A server that is stopped still has its connections accepted, by the kernel.
-        let dialled = timeout(self.patience, self.dial()).await;
+        // A large future, for a rare thing.
+        let dialled = timeout(self.patience, Box::pin(self.dial())).await;
         dialled
             .unwrap_or(Err(Fault::Silent))
             .map_err(|fault| fault.before("connect", &self.place.name))

@@ -6,6 +6,10 @@
     reason = "a test that cannot go on ends"
 )]
 
+mod appends;
 mod conformance;
+mod feed;
+mod identity;
+mod refusals;
 mod server;
 mod together;
