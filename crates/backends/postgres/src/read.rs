@@ -36,7 +36,7 @@ macro_rules! bytes_before {
         concat!(
             "sum(octet_length(e.payload)) OVER (ORDER BY ",
             $order,
-            " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+            " ROWS UNBOUNDED PRECEDING) - octet_length(e.payload)"
         )
     };
 }
@@ -102,7 +102,7 @@ const READ_FROM: &str = concat!(
     " AS before FROM (SELECT * FROM {s}.entry e \
                      WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
                      ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
-                     WHERE e.before IS NULL OR e.before < $6 \
+                     WHERE e.before = 0 OR e.before < $6 \
                      ORDER BY e.epoch, e.sequence) e ON true \
                      WHERE g.grain_type = $1 AND g.grain_key = $2"
 );
@@ -140,7 +140,7 @@ const CATCH_UP: &str = concat!(
                      UNION ALL SELECT e.ord, ",
     entry_columns!(),
     ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
-                     WHERE e.before IS NULL OR e.before < $6 \
+                     WHERE e.before = 0 OR e.before < $6 \
                      ORDER BY ord, epoch NULLS FIRST, sequence"
 );
 
