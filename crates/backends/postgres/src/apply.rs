@@ -19,9 +19,9 @@ use gleaner_core::{
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::columns::{GrainNames, clamped};
 use crate::error::{BACKEND, Fault};
 use crate::place::Place;
-use crate::read::{GrainNames, clamped};
 use crate::replica_rows::{
     META, Meta, REPLICA, ReplicaRow, marked, marks_statement, meta_columns, replica_columns,
 };
@@ -80,6 +80,29 @@ impl Task {
     }
 }
 
+/// Rows with their states, of those whose cursor lies in the span given. A state is given while those before
+/// it have not used up the budget, so that the one that crosses it comes too. Large states lie beside their
+/// rows and are not fetched for a row that is cut.
+const LOOK_WITH_STATES: &str = concat!(
+    "SELECT ",
+    meta_columns!(),
+    ", r.* FROM {s}.store s LEFT JOIN (SELECT r.ord, ",
+    replica_columns!(),
+    ", CASE WHEN r.looked_at AND (r.before = 0 OR r.before < $7) THEN r.state END, \
+     r.looked_at AND r.before > 0 AND r.before >= $7 FROM (\
+       SELECT r.*, sum(r.size) OVER (ORDER BY r.ord ROWS UNBOUNDED PRECEDING) - r.size AS before FROM (\
+         SELECT r.*, CASE WHEN r.looked_at THEN coalesce(octet_length(r.state), 0) ELSE 0 END AS size \
+         FROM (\
+           SELECT i.ord, r.*, (r.epoch, r.sequence) >= (i.from_epoch, i.from_sequence) \
+           AND (r.epoch, r.sequence) < (i.below_epoch, i.below_sequence) AS looked_at \
+           FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY AS i (grain_type, grain_key, \
+           from_epoch, from_sequence, below_epoch, below_sequence, ord) \
+           JOIN {s}.replica r USING (grain_type, grain_key)\
+         ) r\
+       ) r\
+     ) r) r ON true"
+);
+
 /// How replicas of one store move.
 pub(crate) struct Applies {
     look: Sql,
@@ -91,34 +114,11 @@ pub(crate) struct Applies {
 
 impl Applies {
     pub(crate) fn new(schema: &str, fold: Option<Arc<dyn Fold>>, max_state: usize) -> Self {
-        let sql = |text: &str, types| Sql {
-            text: text.replace("{s}", schema),
-            types,
-        };
+        let sql = |text, types| Sql::new(schema, text, types);
         Self {
             look: sql(marks_statement!(), &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY]),
-            // A state is given while those before it have not used up the budget; one that crosses it
-            // comes too. Large states lie beside their rows and are not fetched for a row that is cut.
             look_with_states: sql(
-                concat!(
-                    "SELECT ",
-                    meta_columns!(),
-                    ", r.* FROM {s}.store s LEFT JOIN (SELECT r.ord, ",
-                    replica_columns!(),
-                    ", CASE WHEN r.looked_at AND r.before < $7 THEN r.state END, \
-                     r.looked_at AND r.before >= $7 FROM (\
-                       SELECT r.*, coalesce(sum(octet_length(r.state)) FILTER (WHERE r.looked_at) \
-                       OVER (ORDER BY r.ord ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) \
-                       AS before FROM (\
-                         SELECT i.ord, r.*, \
-                         (r.epoch, r.sequence) >= (i.from_epoch, i.from_sequence) \
-                         AND (r.epoch, r.sequence) < (i.below_epoch, i.below_sequence) AS looked_at \
-                         FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY AS i (grain_type, \
-                         grain_key, from_epoch, from_sequence, below_epoch, below_sequence, ord) \
-                         JOIN {s}.replica r USING (grain_type, grain_key)\
-                       ) r\
-                     ) r) r ON true"
-                ),
+                LOOK_WITH_STATES,
                 &[
                     Type::BYTEA_ARRAY,
                     Type::BYTEA_ARRAY,

@@ -4,9 +4,10 @@ use gleaner_core::{Filter, GrainId, LogId, Mark, Names, Replica, ReplicaPage, Re
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::columns::{GrainNames, clamped, slice_bits};
 use crate::error::Fault;
 use crate::place::Place;
-use crate::read::{GrainNames, clamped, decoded, in_filter, slice_bits};
+use crate::read::{decoded, in_filter};
 use crate::replica_rows::{
     META, Meta, REPLICA, ReplicaRow, marked, marks_statement, meta_columns, replica_columns,
 };
@@ -38,15 +39,18 @@ macro_rules! listing {
             meta_columns!(),
             ", n.grain_type, n.grain_key, n.listed, r.* FROM {s}.store s LEFT JOIN (\
                SELECT n.grain_type, n.grain_key, n.listed, \
-               count(*) FILTER (WHERE n.listed) OVER w AS nth, \
-               coalesce(sum(n.size) FILTER (WHERE n.listed) OVER w, 0) AS before FROM (\
-                 SELECT g.grain_type, g.grain_key, octet_length(g.state) AS size, ",
+               sum(n.listed::int4) OVER w - n.listed::int4 AS nth, \
+               sum(n.size) OVER w - n.size AS before FROM (\
+                 SELECT n.grain_type, n.grain_key, n.listed, \
+                 CASE WHEN n.listed THEN n.size ELSE 0 END AS size FROM (\
+                   SELECT g.grain_type, g.grain_key, \
+                   coalesce(octet_length(g.state), 0) AS size, ",
             in_filter!($prefix, "$4"),
             " AS listed FROM {s}.replica g WHERE ",
             $range,
             " ORDER BY g.grain_type, g.grain_key LIMIT $5\
-               ) n WINDOW w AS (ORDER BY n.grain_type, n.grain_key \
-               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)\
+                 ) n\
+               ) n WINDOW w AS (ORDER BY n.grain_type, n.grain_key ROWS UNBOUNDED PRECEDING)\
              ) n ON n.nth <= $6 LEFT JOIN LATERAL (SELECT ",
             replica_columns!(),
             ", r.state FROM {s}.replica r WHERE n.listed AND n.nth < $6 AND n.before <= $7 \
@@ -56,49 +60,45 @@ macro_rules! listing {
     };
 }
 
+const META_NOW: &str = concat!("SELECT ", meta_columns!(), " FROM {s}.store s");
+
+const GET: &str = concat!(
+    "SELECT ",
+    meta_columns!(),
+    ", ",
+    replica_columns!(),
+    ", r.state FROM {s}.store s LEFT JOIN {s}.replica r \
+     ON r.grain_type = $1 AND r.grain_key = $2"
+);
+
+const LIST: &str = listing!("(g.grain_type, g.grain_key) > ($1, $2)", "$3");
+
+const LIST_OF_TYPE: &str = listing!(
+    "g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3",
+    "NULL"
+);
+
+/// The range in three (the third a prefix, or the end of the keys), slices, how many names are walked, how
+/// many replicas and bytes are wanted.
+const LISTING: &[Type] = &[
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::INT8,
+    Type::INT8,
+    Type::INT8,
+];
+
 impl ReplicaReads {
     pub(crate) fn new(schema: &str) -> Self {
-        const LISTING: &[Type] = &[
-            Type::BYTEA,
-            Type::BYTEA,
-            Type::BYTEA,
-            Type::BYTEA,
-            Type::INT8,
-            Type::INT8,
-            Type::INT8,
-        ];
-        let sql = |text: &str, types| Sql {
-            text: text.replace("{s}", schema),
-            types,
-        };
+        let sql = |text, types| Sql::new(schema, text, types);
         Self {
-            meta: sql(
-                concat!("SELECT ", meta_columns!(), " FROM {s}.store s"),
-                &[],
-            ),
-            get: sql(
-                concat!(
-                    "SELECT ",
-                    meta_columns!(),
-                    ", ",
-                    replica_columns!(),
-                    ", r.state FROM {s}.store s LEFT JOIN {s}.replica r \
-                     ON r.grain_type = $1 AND r.grain_key = $2"
-                ),
-                &[Type::BYTEA, Type::BYTEA],
-            ),
+            meta: sql(META_NOW, &[]),
+            get: sql(GET, &[Type::BYTEA, Type::BYTEA]),
             marks: sql(marks_statement!(), &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY]),
-            list: sql(
-                listing!("(g.grain_type, g.grain_key) > ($1, $2)", "$3"),
-                LISTING,
-            ),
-            list_of_type: sql(
-                listing!(
-                    "g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3",
-                    "NULL"
-                ),
-                LISTING,
-            ),
+            list: sql(LIST, LISTING),
+            list_of_type: sql(LIST_OF_TYPE, LISTING),
         }
     }
 

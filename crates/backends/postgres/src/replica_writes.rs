@@ -7,10 +7,9 @@ use gleaner_core::{Expected, GrainId, LogId, Outcome, Replica};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::columns::Lot;
+use crate::columns::{GrainNames, Lot};
 use crate::error::Fault;
 use crate::place::Place;
-use crate::read::GrainNames;
 use crate::replica_rows::Meta;
 use crate::rows::{self, compared, stored};
 use crate::schema::STORE;
@@ -40,19 +39,13 @@ pub(crate) struct Move<'a> {
     pub(crate) outcome: Outcome,
 }
 
+/// Whether the tables are of this crate's version: another process may have taken them to a newer one.
+const KNOWN: &str = "(SELECT version FROM {s}.layout WHERE name = 'replica store') = {n}";
+
 impl ReplicaWrites {
     pub(crate) fn new(schema: &str) -> Self {
-        let sql = |text: &str, types| Sql {
-            text: text
-                .replace("{s}", schema)
-                .replace(
-                    "{known}",
-                    "(SELECT version FROM {s}.layout WHERE name = 'replica store') = {version}",
-                )
-                .replace("{s}", schema)
-                .replace("{version}", &STORE.version().to_string()),
-            types,
-        };
+        let known = KNOWN.replace("{n}", &STORE.version().to_string());
+        let sql = |text: &str, types| Sql::new(schema, &text.replace("{known}", &known), types);
         Self {
             share: format!("LOCK TABLE {schema}.store IN ROW SHARE MODE"),
             alone: format!("LOCK TABLE {schema}.store IN EXCLUSIVE MODE"),
