@@ -31,7 +31,7 @@ use crate::session::{Session, Sessions, Sql};
 use crate::turn::{TURN_BYTES, Task, Turn};
 
 /// How many turns one after the other may get nowhere, others having been faster each time.
-const FRUITLESS: usize = 16;
+const FRUITLESS: usize = 64;
 
 /// Rows with their states, of those whose cursor lies in the span given. A state is given while those before
 /// it have not used up the budget, so that the one that crosses it comes too. Large states lie beside their

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use gleaner_core::{
     Advance, Entry, Expected, Generation, GrainId, Rebase, ReplicaStore, StopReason,
 };
 use gleaner_postgres::PostgresReplicaStore;
 
-use crate::server::{fresh, is_installed};
+use crate::server::{Sql, fresh, is_installed, schema_of, until};
 use crate::stores::{Behind, bound, full, grain, history, log, mark, run, told};
 
 /// Applies a grain's whole history step by step, whoever else does; how many entries it moved it by.
@@ -174,5 +175,72 @@ async fn removals_get_through_applies_and_no_late_apply_brings_a_replica_back() 
     done.store(true, Ordering::Relaxed);
     for task in tasks {
         task.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sessions_that_are_cut_leave_each_replica_at_an_entry() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let schema = schema_of(&url);
+    let config = PostgresReplicaStore::builder(&format!("{url}&application_name=cut")).unwrap();
+    let store = config.fold(Arc::new(Behind)).open().await.unwrap();
+    store.bind(&log(), None).await.unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let cutting = {
+        let (url, done) = (url.clone(), Arc::clone(&done));
+        tokio::spawn(async move {
+            let sql = Sql::connect(&url).await;
+            while !done.load(Ordering::Relaxed) {
+                sql.run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE application_name = 'cut'",
+                )
+                .await;
+                tokio::time::sleep(Duration::from_millis(7)).await;
+            }
+        })
+    };
+    let ids = ["a", "b"].map(grain);
+    let histories = ids.clone().map(|id| history(&id, 400));
+    let (mut cut, mut sequence) = (0, 0);
+    until("applies were cut, and others not", async || {
+        // One step; an answer that is an error leaves the caller to look again.
+        let step = async {
+            let marks = store.cursor(&ids).await?;
+            assert_eq!(
+                marks[0].cursor, marks[1].cursor,
+                "one transaction, two rows"
+            );
+            sequence = usize::try_from(marks[0].cursor.sequence.get()).unwrap();
+            let runs = marks.iter().zip(&histories).map(|(mark, all)| {
+                let id = all[0].grain();
+                let next = sequence as u64 + 1;
+                let entry = all.get(sequence).cloned();
+                let entry = entry.unwrap_or_else(|| full(id, next, told(next)));
+                run(mark, id, &[entry])
+            });
+            let runs = runs.collect();
+            store.apply(&log(), runs).await.inspect_err(|_| cut += 1)
+        };
+        match step.await {
+            Ok(outcomes) => assert!(outcomes.iter().all(|outcome| outcome.stop.is_none())),
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        cut >= 3 && sequence >= 10
+    })
+    .await;
+    done.store(true, Ordering::Relaxed);
+    cutting.await.unwrap();
+    let sql = Sql::connect(&url).await;
+    let rows = format!("SELECT count(*) FROM {schema}.replica");
+    assert_eq!(sql.number(&rows).await, 2);
+    let store = bound(&url).await;
+    for id in &ids {
+        let replica = store.get(id).await.unwrap().unwrap();
+        let sequence = replica.cursor().sequence.get();
+        assert_eq!(replica.state(), Some(told(sequence).as_bytes()));
     }
 }
