@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use gleaner_core::{
     Advance, Entry, Expected, Generation, GrainId, Rebase, ReplicaStore, StopReason,
@@ -188,24 +187,10 @@ async fn sessions_that_are_cut_leave_each_replica_at_an_entry() {
     let config = PostgresReplicaStore::builder(&format!("{url}&application_name=cut")).unwrap();
     let store = config.fold(Arc::new(Behind)).open().await.unwrap();
     store.bind(&log(), None).await.unwrap();
-    let done = Arc::new(AtomicBool::new(false));
-    let cutting = {
-        let (url, done) = (url.clone(), Arc::clone(&done));
-        tokio::spawn(async move {
-            let sql = Sql::connect(&url).await;
-            while !done.load(Ordering::Relaxed) {
-                sql.run(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                     WHERE application_name = 'cut'",
-                )
-                .await;
-                tokio::time::sleep(Duration::from_millis(7)).await;
-            }
-        })
-    };
+    let sql = Sql::connect(&url).await;
     let ids = ["a", "b"].map(grain);
     let histories = ids.clone().map(|id| history(&id, 400));
-    let (mut cut, mut sequence) = (0, 0);
+    let (mut steps, mut cut, mut sequence) = (0, 0, 0);
     until("applies were cut, and others not", async || {
         // One step; an answer that is an error leaves the caller to look again.
         let step = async {
@@ -225,16 +210,24 @@ async fn sessions_that_are_cut_leave_each_replica_at_an_entry() {
             let runs = runs.collect();
             store.apply(&log(), runs).await.inspect_err(|_| cut += 1)
         };
-        match step.await {
+        // Every third one is cut at some point, or just before or after.
+        steps += 1;
+        let knife = async {
+            if steps % 3 == 0 {
+                sql.run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE application_name = 'cut'",
+                )
+                .await;
+            }
+        };
+        match tokio::join!(step, knife).0 {
             Ok(outcomes) => assert!(outcomes.iter().all(|outcome| outcome.stop.is_none())),
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
         cut >= 3 && sequence >= 10
     })
     .await;
-    done.store(true, Ordering::Relaxed);
-    cutting.await.unwrap();
-    let sql = Sql::connect(&url).await;
     let rows = format!("SELECT count(*) FROM {schema}.replica");
     assert_eq!(sql.number(&rows).await, 2);
     let store = bound(&url).await;
