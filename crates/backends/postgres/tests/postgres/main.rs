@@ -8,6 +8,7 @@
 
 mod appends;
 mod conformance;
+mod encrypted;
 mod feed;
 mod identity;
 mod refusals;
