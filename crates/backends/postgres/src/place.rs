@@ -121,12 +121,15 @@ impl Place {
         }
         let ours = Ours::take(url)?;
         let mut config: tokio_postgres::Config = ours.rest.parse().map_err(|error| {
-            // The parser's own words quote at most the name of a parameter.
+            // The parser's own words quote nothing but the name of a parameter, and one that it does not
+            // know may be a piece of a secret with an & in it.
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            invalid(format!(
-                "not a URL of a database: {}",
-                cause.unwrap_or_default()
-            ))
+            let said = match &cause {
+                Some(cause) if !cause.starts_with("unknown option") => cause,
+                Some(_) => "a parameter that is not known",
+                None => "",
+            };
+            invalid(format!("not a URL of a database: {said}"))
         })?;
         if let Some(path) = ours.password_file {
             let secret = std::fs::read_to_string(&path)
