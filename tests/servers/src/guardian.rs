@@ -7,15 +7,18 @@
 //! the socket; the shell then kills the server with all its processes, and removes its folder. The shell
 //! makes the folder, too, so that there is no moment at which a folder has no guardian.
 //!
-//! The shell is in a session of its own. An interrupt from a terminal then ends the tests and not it, and so
-//! does not the kernel either: a process group of the session of the tests would be orphaned by their end,
-//! and is hung up (`SIGHUP`) if one of it is stopped then, as a paused server is.
+//! The shell is in a session of its own. An interrupt from a terminal then ends the tests and not the
+//! shell. And the kernel leaves it alone: a process group in the session of the tests would be orphaned by
+//! their end, and such a group is hung up (`SIGHUP`) if one of its processes is stopped at that moment, as
+//! those of a paused server are.
 //!
 //! The server's processes are found as descendants of its first one, which is stopped before they are
-//! counted: PostgreSQL puts each of its backends in a session and process group of its own.
+//! counted: PostgreSQL puts each of its backends in a session and process group of its own. Shared memory that
+//! the kernel keeps beyond its processes is given back, too.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -157,18 +160,21 @@ impl Guardian {
 impl Drop for Guardian {
     fn drop(&mut self) {
         let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = line.get_mut().shutdown(std::net::Shutdown::Both);
+        let _ = line.get_mut().shutdown(Shutdown::Both);
         let _ = self.shell.wait();
     }
 }
 
 fn read(line: &mut BufReader<UnixStream>, request: &str) -> String {
     let mut answer = String::new();
-    match line.read_line(&mut answer) {
-        Ok(read) if read > 0 => answer.trim_end().to_owned(),
-        Ok(_) => panic!("the guardian has ended: {request}"),
-        Err(error) => panic!("no answer from the guardian ({error}): {request}"),
-    }
+    let why = match line.read_line(&mut answer) {
+        Ok(read) if read > 0 => return answer.trim_end().to_owned(),
+        Ok(_) => "it has ended".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // A late answer would be taken for that to the next request.
+    let _ = line.get_mut().shutdown(Shutdown::Both);
+    panic!("no answer from the guardian ({why}): {request}")
 }
 
 /// Without what would turn the clients and servers of PostgreSQL elsewhere, and in English.

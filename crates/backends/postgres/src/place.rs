@@ -120,17 +120,10 @@ impl Place {
             return Err(invalid("a URL begins with postgres://"));
         }
         let ours = Ours::take(url)?;
-        let mut config: tokio_postgres::Config = ours.rest.parse().map_err(|error| {
-            // The parser's own words quote nothing but the name of a parameter, and one that it does not
-            // know may be a piece of a secret with an & in it.
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            let said = match &cause {
-                Some(cause) if !cause.starts_with("unknown option") => cause,
-                Some(_) => "a parameter that is not known",
-                None => "",
-            };
-            invalid(format!("not a URL of a database: {said}"))
-        })?;
+        let mut config: tokio_postgres::Config = ours
+            .rest
+            .parse()
+            .map_err(|error| invalid(unreadable(&error)))?;
         if let Some(path) = ours.password_file {
             let secret = std::fs::read_to_string(&path)
                 .map_err(|error| invalid(format!("cannot read {}: {error}", path.display())))?;
@@ -138,6 +131,10 @@ impl Place {
         }
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(invalid("a host follows postgres://"));
+        }
+        let is_odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+        if config.get_hosts().iter().any(is_odd) {
+            return Err(invalid("an @ within a password is written %40"));
         }
         if config.get_user().is_none() {
             return Err(invalid("a user stands before the @"));
@@ -183,6 +180,32 @@ impl Place {
         self.schema = quoted(schema)?;
         self.name = name(&self.config, schema).into();
         Ok(())
+    }
+}
+
+/// Options whose names may be repeated. What else the parser quotes may be the rest of a password that
+/// holds a question mark.
+const OPTIONS: [&str; 8] = [
+    "port",
+    "sslmode",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
+fn unreadable(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let cause = cause.unwrap_or_default();
+    match OPTIONS.iter().find(|option| cause.contains(**option)) {
+        Some(option) => format!("not a URL of a database: the value of {option}"),
+        None => {
+            "not a URL of a database: an option that is not known, or a character that must be \
+                 percent-encoded"
+                .to_owned()
+        }
     }
 }
 

@@ -2,10 +2,16 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test that cannot go on ends"
 )]
 
+mod appends;
 mod conformance;
+mod feed;
+mod identity;
+mod refusals;
 mod server;
+mod stores;
+mod stores_together;
+mod together;
