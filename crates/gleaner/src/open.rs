@@ -111,6 +111,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn ReplicationLog>, OpenError> {
 /// |---|---|
 /// | `memory:` | a new, empty one in this process |
 /// | `sqlite:PATH` | the file at that path, created if it is missing; a restart goes on from it |
+/// | `postgres://USER@HOST:PORT/DATABASE?password-file=F` | the tables in that database, made if they are missing; the URL says what a log's does |
 ///
 /// # Errors
 /// As [`open`].
@@ -135,6 +136,8 @@ pub async fn open_store(
                 gleaner_sqlite::SqliteReplicaStore::open(path, fold).await?,
             ))
         }
+        #[cfg(feature = "postgres")]
+        ("postgres" | "postgresql", _) => Ok(Arc::new(database::open_store(url, fold).await?)),
         (scheme, _) => Err(unknown(scheme, "a store")),
     }
 }

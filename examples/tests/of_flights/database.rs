@@ -32,7 +32,10 @@ fn a_month_through_a_database_gives_the_same_dump() {
     let again = place.refused(&["--log", &url], "already holds aircraft");
     let fresh = place.refused(&["--log", &url, "--fresh"], "sqlite:PATH only");
     for ended in [again, fresh] {
-        assert!(!format!("{ended:?}").contains("password-file"), "{ended:#?}");
+        assert!(
+            !format!("{ended:?}").contains("password-file"),
+            "{ended:#?}"
+        );
     }
 }
 

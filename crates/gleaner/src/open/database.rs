@@ -1,6 +1,9 @@
-//! Logs in databases by URL.
+//! Logs and replica stores in databases by URL.
 
-use gleaner_postgres::PostgresLog;
+use std::sync::Arc;
+
+use gleaner_core::Fold;
+use gleaner_postgres::{PostgresLog, PostgresReplicaStore};
 
 use super::OpenError;
 
@@ -10,16 +13,32 @@ pub(super) async fn open(url: &str) -> Result<PostgresLog, OpenError> {
     Ok(config.open().await?)
 }
 
+pub(super) async fn open_store(
+    url: &str,
+    fold: Option<Arc<dyn Fold>>,
+) -> Result<PostgresReplicaStore, OpenError> {
+    let config =
+        PostgresReplicaStore::builder(url).map_err(|error| super::bad(url, error.to_string()))?;
+    let config = match fold {
+        Some(fold) => config.fold(fold),
+        None => config,
+    };
+    Ok(config.open().await?)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use gleaner_core::{ErrorKind, GrainId, ReplicaStore, ReplicationLog};
 
     use super::*;
 
     async fn refused(url: &str) -> String {
-        match crate::open(url).await {
-            Ok(_) => panic!("{url} opened"),
-            Err(error) => format!("{error} {error:?}"),
+        match (crate::open(url).await, crate::open_store(url, None).await) {
+            (Err(log), Err(store)) => {
+                assert_eq!(log.to_string(), store.to_string());
+                format!("{log} {log:?} {store:?}")
+            }
+            _ => panic!("{url} opened"),
         }
     }
 
@@ -60,15 +79,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_database_that_is_not_there_is_no_error_yet() {
+        let grain = GrainId::new("t", "k").unwrap();
         for scheme in ["postgres", "postgresql"] {
             // Nobody listens at port 1.
             let url = format!("{scheme}://gleaner:hush@127.0.0.1:1/app");
-            let log: Arc<dyn gleaner_core::ReplicationLog> = crate::open(&url).await.unwrap();
-            let Err(error) = log.identity().await else {
+            let log: Arc<dyn ReplicationLog> = crate::open(&url).await.unwrap();
+            let store: Arc<dyn ReplicaStore> = crate::open_store(&url, None).await.unwrap();
+            let errors = (
+                log.identity().await,
+                store.cursor(std::slice::from_ref(&grain)).await,
+            );
+            let (Err(log), Err(store)) = errors else {
                 panic!("somebody listens at port 1");
             };
-            assert_eq!(error.kind(), gleaner_core::ErrorKind::Transient);
-            let said = format!("{error} {error:?}");
+            assert_eq!(log.kind(), ErrorKind::Transient);
+            assert_eq!(store.kind(), ErrorKind::Transient);
+            let said = format!("{log} {log:?} {store} {store:?}");
             assert!(
                 said.contains("127.0.0.1:1/app") && !said.contains("hush"),
                 "{said}"
