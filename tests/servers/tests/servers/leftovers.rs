@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use gleaner_servers::{Postgres, or_skip};
+use gleaner_servers::{Missing, Postgres, missing, or_skip};
 
 use crate::wait::until;
 
@@ -90,6 +90,14 @@ struct Left {
     processes: Vec<Process>,
 }
 
+/// Whether it is installed.
+fn there_is(server: &str) -> Result<(), Missing> {
+    let missing = missing()
+        .into_iter()
+        .find(|missing| missing.package().starts_with(server));
+    missing.map_or(Ok(()), Err)
+}
+
 /// Has a process start a server and end.
 fn abandon(server: &str, how: &str) -> Left {
     let mut abandoning = Command::new(env!("CARGO_BIN_EXE_abandon"))
@@ -129,18 +137,19 @@ impl Left {
 
 #[test]
 fn a_process_that_is_killed_leaves_nothing() {
-    if or_skip(Postgres::shared()).is_none() {
-        return;
+    for server in ["postgres", "redis", "nats"] {
+        if or_skip(there_is(server)).is_some() {
+            let left = abandon(server, "kill");
+            assert_eq!(left.ended.signal(), Some(9), "{server}");
+            left.goes_away();
+        }
     }
-    let left = abandon("postgres", "kill");
-    assert_eq!(left.ended.signal(), Some(9));
-    left.goes_away();
 }
 
 /// Stopped processes in a process group without a parent: the kernel hangs such a group up.
 #[test]
 fn a_process_that_is_killed_leaves_no_paused_server() {
-    if or_skip(Postgres::shared()).is_none() {
+    if or_skip(there_is("postgres")).is_none() {
         return;
     }
     let left = abandon("postgres", "paused");
@@ -150,20 +159,20 @@ fn a_process_that_is_killed_leaves_no_paused_server() {
 
 #[test]
 fn a_static_that_is_never_dropped_leaves_nothing() {
-    if or_skip(Postgres::shared()).is_none() {
+    if or_skip(there_is("redis")).is_none() {
         return;
     }
-    let left = abandon("postgres", "return");
+    let left = abandon("redis", "return");
     assert_eq!(left.ended.code(), Some(0));
     left.goes_away();
 }
 
 #[test]
 fn a_process_that_panics_leaves_nothing() {
-    if or_skip(Postgres::shared()).is_none() {
+    if or_skip(there_is("nats")).is_none() {
         return;
     }
-    let left = abandon("postgres", "panic");
+    let left = abandon("nats", "panic");
     assert_eq!(left.ended.code(), Some(101));
     left.goes_away();
 }

@@ -8,5 +8,8 @@
 )]
 
 mod leftovers;
+mod line;
+mod nats;
 mod postgres;
+mod redis;
 mod wait;
