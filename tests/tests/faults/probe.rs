@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gleaner::{Cursor, Draft, Entry, Error, GrainId, ReplicationLog, Writer};
 use gleaner_tests::{GRAIN_TYPE, Payload};
@@ -9,6 +10,9 @@ use tokio::runtime::Runtime;
 
 use crate::place::until;
 use crate::truth::Acked;
+
+/// How long it waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The one grain that it writes.
 pub(crate) const KEY: &str = "probe-0";
@@ -23,13 +27,17 @@ pub(crate) struct Probe {
 impl Probe {
     /// On a log that is there already.
     pub(crate) fn open(path: &Path) -> Self {
+        Self::of(&format!("sqlite:{}", path.display()))
+    }
+
+    /// On the log at a URL.
+    pub(crate) fn of(url: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let url = format!("sqlite:{}", path.display());
-        let log = runtime.block_on(gleaner::open(&url)).unwrap();
+        let log = runtime.block_on(gleaner_tests::open(url, PATIENCE)).unwrap();
         Self {
             log,
             runtime,
