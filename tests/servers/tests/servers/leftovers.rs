@@ -82,6 +82,17 @@ fn descendants_of(first: u32) -> Vec<Process> {
     }
 }
 
+/// Segments of System V shared memory that these processes have made.
+fn segments_of(processes: &[Process]) -> usize {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let creators = table
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(4)?.parse().ok());
+    creators
+        .filter(|&creator: &u32| processes.iter().any(|process| process.number == creator))
+        .count()
+}
+
 /// What a process that ended in some way has left.
 struct Left {
     ended: ExitStatus,
@@ -114,6 +125,11 @@ fn abandon(server: &str, how: &str) -> Left {
     let processes = descendants_of(abandoning.id());
     assert!(processes.len() >= 2, "guardian and server: {processes:?}");
     assert!(Path::new(folder).is_dir());
+    assert_eq!(
+        segments_of(&processes),
+        usize::from(server == "postgres"),
+        "what else would be left"
+    );
     abandoning.stdin.take().unwrap().write_all(b"\n").unwrap();
     Left {
         ended: abandoning.wait().unwrap(),
@@ -129,8 +145,10 @@ impl Left {
         until("its processes are gone", || {
             !self.processes.iter().any(Process::lives)
         });
-        assert!(!self.folder.exists());
-        assert!(!self.folder.parent().unwrap().exists(), "log and all");
+        until("the guardian has done its work", || {
+            !self.folder.parent().unwrap().exists()
+        });
+        assert_eq!(segments_of(&self.processes), 0);
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err());
     }
 }

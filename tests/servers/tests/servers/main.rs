@@ -9,6 +9,7 @@
 
 mod leftovers;
 mod line;
+mod missing;
 mod nats;
 mod postgres;
 mod redis;

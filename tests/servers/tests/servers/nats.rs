@@ -5,6 +5,7 @@ use std::time::Duration;
 use gleaner_servers::{Nats, or_skip};
 
 use crate::line::Line;
+use crate::wait::restart_on_a_taken_port;
 
 /// A connection that can ask: answers go to `inbox`.
 fn connected(server: &Nats) -> Line {
@@ -37,7 +38,7 @@ fn killed_shut_down_and_restarted_it_keeps_port_and_data() {
     assert!(created.contains("\"did_create\":true"), "{created}");
     server.kill();
     assert!(!server.is_running());
-    server.restart();
+    restart_on_a_taken_port(&mut server);
     assert_eq!(server.url(), url);
 
     let mut line = connected(&server);

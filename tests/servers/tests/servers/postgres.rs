@@ -8,7 +8,7 @@ use std::process::Command;
 use gleaner_servers::{Postgres, or_skip};
 
 use crate::leftovers::family_of;
-use crate::wait::until;
+use crate::wait::{restart_on_a_taken_port, until};
 
 /// What a role sees through a URL, asked by the psql of whoever runs the tests.
 fn through(url: &str, sql: &str) -> Result<String, String> {
@@ -41,6 +41,8 @@ fn an_ordinary_role_owns_its_database_and_needs_its_password() {
     assert_eq!(through(&server.admin_url(), who).unwrap(), "postgres|t");
     assert_eq!(server.sql("SHOW password_encryption"), "scram-sha-256");
     assert_eq!(server.sql("SHOW fsync"), "on");
+    let shared_memory = server.folder().join("pg_dynshmem");
+    assert!(files(&shared_memory) > 0, "it is where it will be removed");
 
     through(&server.url(), "CREATE TABLE owned (n int)").unwrap();
     let wrong = server.url().replace('@', "x@");
@@ -94,7 +96,7 @@ fn killed_shut_down_and_restarted_it_keeps_port_and_data() {
     assert_eq!(family.iter().filter(|process| process.lives()).count(), 0);
     through(&url, "SELECT 1").unwrap_err();
 
-    server.restart();
+    restart_on_a_taken_port(&mut server);
     assert_eq!(server.url(), url);
     through(&url, "INSERT INTO kept VALUES (2)").unwrap();
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use gleaner_servers::{Redis, or_skip};
 
 use crate::line::Line;
+use crate::wait::restart_on_a_taken_port;
 
 fn connected(server: &Redis) -> Line {
     let (mut line, password) = Line::open(&server.url());
@@ -24,7 +25,7 @@ fn killed_shut_down_and_restarted_it_keeps_port_and_data() {
     assert!(!server.is_running());
     assert_eq!(line.hear(), "", "the connection has ended");
 
-    server.restart();
+    restart_on_a_taken_port(&mut server);
     assert_eq!(server.url(), url);
     let mut line = connected(&server);
     assert_eq!(line.ask("INCR kept"), ":2");
