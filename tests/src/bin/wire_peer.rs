@@ -16,8 +16,8 @@ use std::time::Duration;
 use gleaner::grpc::Leader;
 use gleaner::sqlite::SqliteLog;
 use gleaner::{
-    Compaction, Filter, Follower, GrainId, GrainPublisher, Limits, Publisher, RawReader, ReadOptions,
-    ReplicationLog,
+    Compaction, Filter, Follower, GrainId, GrainPublisher, Limits, Publisher, RawReader,
+    ReadOptions, ReplicationLog,
 };
 use gleaner_tests::{GRAIN_TYPE, News, Orders, Outcome, Payload, monotonic};
 use tokio::sync::watch;

@@ -81,12 +81,7 @@ impl Peer {
     }
 
     /// As [`Self::follower`], of the log at a URL.
-    pub(crate) fn follower_of(
-        log: &str,
-        store: &str,
-        sampled: usize,
-        patience: Duration,
-    ) -> Self {
+    pub(crate) fn follower_of(log: &str, store: &str, sampled: usize, patience: Duration) -> Self {
         let (sampled, patience) = (sampled.to_string(), patience.as_millis().to_string());
         Self::start("follower", &[log, store, &sampled, &patience])
     }
@@ -203,9 +198,7 @@ impl Peer {
         self.until(|news| match news {
             News::Ageless { key: read } => (read == key).then(|| news.clone()),
             // Or by chance one that nobody asked for, which is as new.
-            News::Aged { key: read, at, .. } => {
-                (read == key && *at > asked).then(|| news.clone())
-            }
+            News::Aged { key: read, at, .. } => (read == key && *at > asked).then(|| news.clone()),
             _ => None,
         })
     }

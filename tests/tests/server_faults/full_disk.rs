@@ -6,7 +6,7 @@ use gleaner_servers::or_skip;
 use crate::chance::Chance;
 use crate::kind::Kind;
 use crate::place::{SmallDisk, until};
-use crate::world::{LOAD, World};
+use crate::world::{LOAD, PATIENCE, World};
 
 pub(crate) fn full_and_freed<K: Kind>() {
     use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ pub(crate) fn full_and_freed<K: Kind>() {
     };
     let mut chance = Chance::new();
     let mut world = World::running(server);
-    let mut probe = world.probe();
+    let mut probe = world.probe("probe-0", PATIENCE);
     chance.pause(200_000);
 
     let before = world.publisher(LOAD).complaints().len();

@@ -22,6 +22,8 @@ mod kills;
 mod kind;
 mod pauses;
 mod postgres;
+mod round;
+mod verdict;
 mod world;
 
 #[path = "../network/ages.rs"]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gleaner::{Cursor, Entry, Identity};
+use gleaner::Identity;
 use gleaner_servers::Server;
 use gleaner_tests::{News, monotonic};
 use tempfile::TempDir;
@@ -17,8 +17,10 @@ use crate::place::{folder, until};
 use crate::probe::Probe;
 use crate::tally::Tally;
 use crate::truth::{
-    Acked, Histories, acked_news, assert_at_rest, assert_equal, histories_of, is_sound, lost,
-    replicas,
+    acked_news, assert_at_rest, assert_equal, histories_of, is_sound, lost, replicas,
+};
+use crate::verdict::{
+    ages_grow_in_silence, assert_no_way_back, assert_nothing_is_there_twice, is_held, parted,
 };
 
 /// Grains of each publisher.
@@ -37,7 +39,7 @@ pub(crate) struct World<K: Kind> {
     pub(crate) url: String,
     pub(crate) patience: Duration,
     store: PathBuf,
-    folder: TempDir,
+    _folder: TempDir,
     publishers: BTreeMap<&'static str, Peer>,
     follower: Option<Peer>,
     /// All grains that were ever published.
@@ -62,7 +64,7 @@ impl<K: Kind> World<K> {
             tally: Tally::default(),
             patience: PATIENCE,
             store: folder.path().join("store.db"),
-            folder,
+            _folder: folder,
             server,
             publishers: BTreeMap::new(),
             follower: None,
@@ -87,11 +89,6 @@ impl<K: Kind> World<K> {
         self.start_publisher(LOAD);
         self.start_follower();
         self.goes_on();
-    }
-
-    /// A folder of the test's own.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     pub(crate) fn start_publisher(&mut self, name: &'static str) {
@@ -198,10 +195,10 @@ impl<K: Kind> World<K> {
         assert_eq!(self.follower().caught_up().0, all);
     }
 
-    /// One who writes a grain of its own from the test itself.
-    pub(crate) fn probe(&mut self) -> Probe {
+    /// One who writes a grain of its own from the test itself, and awaits an answer so long.
+    pub(crate) fn probe(&mut self, key: &'static str, patience: Duration) -> Probe {
         self.beside += 1;
-        let mut probe = Probe::of(&self.url);
+        let mut probe = Probe::of(&self.url, key, patience);
         probe.works();
         probe
     }
@@ -255,114 +252,18 @@ impl<K: Kind> World<K> {
 
     /// Every age was true, none was counted from what nobody can have answered, and no replica went back.
     fn check_ages(&mut self) {
-        let (mut read, mut in_silence) = (0, 0);
+        let (mut read, mut behind, mut in_silence) = (0, 0, 0);
         for readings in &self.readings {
-            read += ages::are_true(&self.acked, readings).read;
+            let ages = ages::are_true(&self.acked, readings);
+            read += ages.read;
+            behind += ages.behind;
             in_silence += ages_grow_in_silence(readings, &self.silences);
             assert_no_way_back(readings);
         }
+        println!("{read} ages, {behind} of replicas that lacked something");
         self.tally.add("ages_checked", read);
         assert!(read > 0);
         let met = self.silences.len();
         assert!(in_silence > 0 || met == 0, "nobody read in {met} silences");
     }
-}
-
-fn is_held(histories: &Histories, acked: &Acked) -> bool {
-    histories.get(&acked.key).is_some_and(|(_, entries)| {
-        let mut held = entries.iter().filter(|entry| entry.cursor() == acked.cursor);
-        held.any(|entry| crate::truth::turn(entry) == acked.turn)
-    })
-}
-
-/// Parts what may have been given up between two moments from the rest. Before the first, what is known to
-/// be acknowledged was so before the copy; the second is before the log was there again. An answer that was
-/// given before that may be said behind it, by each grain once: it has one append under way.
-fn parted(acked: &[News], between: Option<(Duration, Duration)>) -> (Vec<News>, Vec<News>) {
-    let (mut given_up, mut kept) = (Vec::new(), Vec::new());
-    let mut behind = BTreeSet::new();
-    for news in acked {
-        let News::Acked { key, at, .. } = news else {
-            continue;
-        };
-        let may_be = between.is_some_and(|(from, to)| {
-            from <= *at && (*at <= to || behind.insert(key.as_str()))
-        });
-        if may_be { &mut given_up } else { &mut kept }.push(news.clone());
-    }
-    (given_up, kept)
-}
-
-/// Every turn of a grain was published once.
-fn assert_nothing_is_there_twice(histories: &Histories) {
-    for (key, (_, entries)) in histories {
-        let mut seen = BTreeMap::new();
-        for entry in entries {
-            let turn = crate::truth::turn(entry);
-            let before = seen.insert(turn, Entry::cursor(entry));
-            assert_eq!(before, None, "{key}: {turn:?} again at {}", entry.cursor());
-        }
-    }
-}
-
-/// While the server answers nobody, no age is smaller than that has lasted. How many were read.
-fn ages_grow_in_silence(readings: &[News], silences: &[(Duration, Duration)]) -> usize {
-    let mut met = 0;
-    for news in readings {
-        let News::Aged { key, age, at, .. } = news else {
-            continue;
-        };
-        for (from, to) in silences {
-            if from <= at && at <= to {
-                met += 1;
-                let lasted = at.saturating_sub(*from);
-                assert!(
-                    *age >= lasted,
-                    "{key}: age {age:?}, {lasted:?} after the last answer"
-                );
-            }
-        }
-    }
-    met
-}
-
-/// In the order in which they were read, replicas only go on.
-fn assert_no_way_back(readings: &[News]) {
-    let mut newest: BTreeMap<&str, Cursor> = BTreeMap::new();
-    for news in readings {
-        if let News::Aged { key, cursor, .. } = news {
-            let before = newest.insert(key, *cursor).unwrap_or_default();
-            assert!(before <= *cursor, "{key}: {cursor} was read after {before}");
-        }
-    }
-}
-
-fn aged(cursor: u64, age: u64, at: u64) -> News {
-    News::Aged {
-        key: "load-0".to_owned(),
-        cursor: Cursor::new(1, cursor),
-        age: Duration::from_millis(age),
-        health: "live".to_owned(),
-        at: Duration::from_millis(at),
-    }
-}
-
-#[test]
-fn an_age_may_be_small_only_while_somebody_answers() {
-    let silence = [(Duration::from_millis(100), Duration::from_millis(200))];
-    let readings = [aged(1, 1, 99), aged(1, 50, 150), aged(1, 1, 201)];
-    assert_eq!(ages_grow_in_silence(&readings, &silence), 1);
-}
-
-#[test]
-#[should_panic(expected = "after the last answer")]
-fn an_age_that_does_not_grow_in_silence_is_found() {
-    let silence = [(Duration::from_millis(100), Duration::from_millis(200))];
-    ages_grow_in_silence(&[aged(1, 49, 150)], &silence);
-}
-
-#[test]
-#[should_panic(expected = "was read after")]
-fn a_replica_that_goes_back_is_found() {
-    assert_no_way_back(&[aged(2, 0, 1), aged(1, 0, 2)]);
 }

@@ -72,9 +72,16 @@ fn when_an_older_copy_is_put_back_replicas_say_so_and_stay() {
     world.tally.add("restores", 1);
 
     world.is_written();
-    assert_eq!(world.identity(), identity, "a copy put back shows in neither");
+    assert_eq!(
+        world.identity(),
+        identity,
+        "a copy put back shows in neither"
+    );
     let complaints = world.publisher(AGAIN).complaints();
-    assert!(complaints.contains("the log is not as it was left"), "{complaints}");
+    assert!(
+        complaints.contains("the log is not as it was left"),
+        "{complaints}"
+    );
     for (health, stood) in [("ahead", &quiet), ("missing", &late)] {
         for (key, cursor) in stood {
             until(&format!("{key} is {health}"), || {
