@@ -28,8 +28,8 @@ pub(crate) fn stopped_and_continued<K: Kind>() {
     world.patience = length() * 3;
     world.run();
     // Two who look at what becomes of their calls.
-    let mut patient = world.probe("patient-0", length() * 3);
-    let mut hasty = world.probe("hasty-0", HASTY);
+    let mut patient = world.probe("one-who-waits", length() * 3);
+    let mut hasty = world.probe("one-in-haste", HASTY);
     world.patience = HASTY;
     world.start_publisher("hasty");
     world.goes_on();
