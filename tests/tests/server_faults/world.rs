@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gleaner::Identity;
+use gleaner::{Cursor, Identity};
 use gleaner_servers::Server;
 use gleaner_tests::{News, monotonic};
 use tempfile::TempDir;
@@ -214,6 +214,49 @@ impl<K: Kind> World<K> {
             .build()
             .unwrap()
             .block_on(asked)
+    }
+
+    /// Where the replicas of a publisher's grains stand, which are in step.
+    pub(crate) fn stand(&mut self, name: &str) -> BTreeMap<String, Cursor> {
+        let keys = (0..GRAINS).map(|at| format!("{name}-{at}"));
+        keys.map(|key| {
+            let (health, cursor, _) = self.standing(&key);
+            assert_eq!(health, "live", "{key}");
+            (key, cursor)
+        })
+        .collect()
+    }
+
+    /// Waits until replicas are marked, and holds them to stay where they stood, served, and confirmed by
+    /// nothing since a moment.
+    pub(crate) fn stand_marked(
+        &mut self,
+        health: &str,
+        stood: &BTreeMap<String, Cursor>,
+        since: Duration,
+    ) {
+        for (key, cursor) in stood {
+            until(&format!("{key} is {health}"), || {
+                let (is, at, since_when) = self.standing(key);
+                assert_eq!(at, *cursor, "{key}");
+                assert!(since_when <= since, "{key} is {is}, and was confirmed");
+                is == health
+            });
+        }
+    }
+
+    /// How a replica is served, where it stands, and since when at most.
+    fn standing(&mut self, key: &str) -> (String, Cursor, Duration) {
+        match self.follower().reads(key) {
+            News::Aged {
+                health,
+                cursor,
+                age,
+                at,
+                ..
+            } => (health, cursor, at.saturating_sub(age)),
+            other => panic!("{key} is not served: {other:?}"),
+        }
     }
 
     /// Ends everybody, and holds the log and the store against all that was ever said, and against what

@@ -10,14 +10,10 @@
 //! - a replica heals at the next base above it, and all are in step in the end;
 //! - what was acknowledged before the copy and after it was put back is in the log.
 
-use std::collections::BTreeMap;
-
-use gleaner::Cursor;
 use gleaner_servers::{Postgres, or_skip};
-use gleaner_tests::{News, monotonic};
+use gleaner_tests::monotonic;
 
 use crate::chance::Chance;
-use crate::place::until;
 use crate::world::{GRAINS, World};
 
 /// Silent when the copy is put back; it had published before and behind it.
@@ -55,8 +51,8 @@ fn when_an_older_copy_is_put_back_replicas_say_so_and_stay() {
     world.finish_publisher(QUIET);
     world.finish_publisher(LATE);
     world.goes_on();
-    let quiet = stand(&mut world, QUIET);
-    let late = stand(&mut world, LATE);
+    let quiet = world.stand(QUIET);
+    let late = world.stand(LATE);
     chance.pause(200_000);
 
     if chance.below(2) == 0 {
@@ -82,20 +78,8 @@ fn when_an_older_copy_is_put_back_replicas_say_so_and_stay() {
         complaints.contains("the log is not as it was left"),
         "{complaints}"
     );
-    for (health, stood) in [("ahead", &quiet), ("missing", &late)] {
-        for (key, cursor) in stood {
-            until(&format!("{key} is {health}"), || {
-                let (is, at) = standing(&mut world, key);
-                assert_eq!(at, *cursor, "{key}");
-                is == health
-            });
-            // It was not confirmed since.
-            let News::Aged { age, at, .. } = world.follower().reads(key) else {
-                panic!("{key} is not served");
-            };
-            assert!(age >= at.saturating_sub(gone_at), "{key}: {age:?}");
-        }
-    }
+    world.stand_marked("ahead", &quiet, gone_at);
+    world.stand_marked("missing", &late, gone_at);
     let (in_step, held, _) = world.follower().stands();
     assert_eq!(in_step, 2 * GRAINS, "{held} stand otherwise");
 
@@ -105,22 +89,4 @@ fn when_an_older_copy_is_put_back_replicas_say_so_and_stay() {
     world.is_in_step();
     world.goes_on();
     assert!(world.close(Vec::new()) > 0, "nothing was behind the copy");
-}
-
-/// Where the replicas of a publisher's grains stand.
-fn stand(world: &mut World<gleaner_servers::Cluster>, name: &str) -> BTreeMap<String, Cursor> {
-    let keys = (0..GRAINS).map(|at| format!("{name}-{at}"));
-    keys.map(|key| {
-        let (health, cursor) = standing(world, &key);
-        assert_eq!(health, "live", "{key}");
-        (key, cursor)
-    })
-    .collect()
-}
-
-fn standing(world: &mut World<gleaner_servers::Cluster>, key: &str) -> (String, Cursor) {
-    match world.follower().reads(key) {
-        News::Aged { health, cursor, .. } => (health, cursor),
-        other => panic!("{key} is not served: {other:?}"),
-    }
 }
