@@ -36,7 +36,7 @@ const SERVERS: [Tests; 1] = [Tests {
     counts: &OF_SERVERS,
 }];
 
-const OF_SERVERS: [&str; 13] = [
+const OF_SERVERS: [&str; 14] = [
     "server_kills",
     "publisher_kills",
     "follower_kills",
@@ -44,6 +44,7 @@ const OF_SERVERS: [&str; 13] = [
     "cuts",
     "doubts",
     "full_disks",
+    "ended_themselves",
     "restores",
     "given_up",
     "failovers",

@@ -6,6 +6,7 @@ use gleaner_servers::or_skip;
 use crate::chance::Chance;
 use crate::kind::Kind;
 use crate::place::{SmallDisk, until};
+use crate::probe::Probe;
 use crate::world::{LOAD, PATIENCE, World};
 
 pub(crate) fn full_and_freed<K: Kind>() {
@@ -33,15 +34,16 @@ pub(crate) fn full_and_freed<K: Kind>() {
     let before = world.publisher(LOAD).complaints().len();
     disk.fill();
     world.tally.add("full_disks", 1);
-    let error = probe.fails();
-    println!("met: {error}");
-    let kinds = [ErrorKind::Transient, ErrorKind::Unknown];
-    assert!(kinds.contains(&error.kind()), "{error}");
+    fails_typed(&mut probe);
     until("the publisher meets it", || {
         let complaints = world.publisher(LOAD).complaints();
         complaints[before..].contains("the log takes no entries")
     });
-    // It lasts a little.
+    // It lasts a little, or goes on to its worst.
+    if chance.below(2) == 0 {
+        K::press(&world.server);
+        fails_typed(&mut probe);
+    }
     chance.pause(300_000);
     disk.free();
 
@@ -57,4 +59,11 @@ pub(crate) fn full_and_freed<K: Kind>() {
     });
     world.goes_on();
     world.close(vec![probe]);
+}
+
+fn fails_typed(probe: &mut Probe) {
+    let error = probe.fails();
+    println!("met: {error}");
+    let kinds = [ErrorKind::Transient, ErrorKind::Unknown];
+    assert!(kinds.contains(&error.kind()), "{error}");
 }

@@ -15,6 +15,9 @@ pub(crate) trait Kind: Program + Sized {
     /// One with its data on a disk of its own, and made to need little of it.
     fn start_on(disk: &Path) -> Result<Server<Self>, Missing>;
 
+    /// Has it need room that is not there, beyond what appends need: it may end itself over it.
+    fn press(server: &Server<Self>);
+
     /// Where its log is, for those who use it.
     fn url(server: &Server<Self>) -> String;
 }

@@ -3,6 +3,7 @@
 mod failover;
 mod restored;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use gleaner_servers::{Cluster, Missing, Postgres};
@@ -24,6 +25,17 @@ impl Kind for Cluster {
             .setting("min_wal_size", "32MB")
             .setting("max_wal_size", "48MB")
             .start()
+    }
+
+    /// Has it begin one file of the log that it writes ahead after the other. Without room for the next, it
+    /// panics, and cannot recover.
+    fn press(server: &Postgres) {
+        for _ in 0..10 {
+            let switching = AssertUnwindSafe(|| server.sql("SELECT pg_switch_wal()"));
+            if catch_unwind(switching).is_err() {
+                return;
+            }
+        }
     }
 
     fn url(server: &Postgres) -> String {
