@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gleaner::Cursor;
-use gleaner_tests::News;
+use gleaner::{Cursor, Draft, GrainId, Head, Writer};
+use gleaner_tests::{GRAIN_TYPE, News, Payload};
 
 use crate::truth::{Acked, Histories, turn};
 
@@ -110,4 +110,41 @@ fn an_age_that_does_not_grow_in_silence_is_found() {
 #[should_panic(expected = "was read after")]
 fn a_replica_that_goes_back_is_found() {
     assert_no_way_back(&[aged(2, 0, 1), aged(1, 0, 2)]);
+}
+
+#[test]
+fn what_was_given_up_lies_between_two_moments_and_an_answer_behind_for_each_grain() {
+    let acked = |key: &str, at: u64| News::Acked {
+        key: key.to_owned(),
+        cursor: Cursor::new(1, at),
+        turn: Some(at),
+        at: Duration::from_millis(at),
+    };
+    let heard: Vec<News> = [("a", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 5), ("b", 6)]
+        .map(|(key, at)| acked(key, at))
+        .to_vec();
+    let between = Some((Duration::from_millis(2), Duration::from_millis(3)));
+    let (given_up, kept) = parted(&heard, between);
+    assert_eq!(kept, [acked("a", 1), acked("a", 5)]);
+    assert_eq!(given_up.len(), 4);
+    assert_eq!(parted(&heard, None).1, heard);
+}
+
+#[test]
+#[should_panic(expected = "again at 1:2")]
+fn a_state_that_is_there_twice_is_found() {
+    let grain = GrainId::new(GRAIN_TYPE, "load-0").unwrap();
+    let twice = [1, 2].map(|sequence| {
+        let state = Payload::new(7).bytes("load-0");
+        Draft::full(
+            grain.clone(),
+            Cursor::new(1, sequence),
+            Writer::new(1),
+            state,
+        )
+        .seal()
+    });
+    let head = Head::of(&twice[1], twice[1].cursor());
+    let history = (head, twice.to_vec());
+    assert_nothing_is_there_twice(&Histories::from([("load-0".to_owned(), history)]));
 }
