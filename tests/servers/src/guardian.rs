@@ -7,9 +7,10 @@
 //! the socket; the shell then kills the server with all its processes, and removes its folder. The shell
 //! makes the folder, too, so that there is no moment at which a folder has no guardian.
 //!
-//! The shell is in a session of its own. An interrupt from a terminal then ends the tests and not it, and so
-//! does not the kernel either: a process group of the session of the tests would be orphaned by their end,
-//! and is hung up (`SIGHUP`) if one of it is stopped then, as a paused server is.
+//! The shell is in a session of its own. An interrupt from a terminal then ends the tests and not the
+//! shell. And the kernel leaves it alone: a process group in the session of the tests would be orphaned by
+//! their end, and such a group is hung up (`SIGHUP`) if one of its processes is stopped at that moment, as
+//! those of a paused server are.
 //!
 //! The server's processes are found as descendants of its first one, which is stopped before they are
 //! counted: PostgreSQL puts each of its backends in a session and process group of its own. Shared memory that
