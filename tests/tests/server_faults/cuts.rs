@@ -1,7 +1,7 @@
 //! Connections that are cut at any moment, most of them in the middle of an append.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gleaner::ErrorKind;
 use gleaner_servers::or_skip;
@@ -11,10 +11,13 @@ use crate::kind::{Kind, by_way_of};
 use crate::probe::Probe;
 use crate::proxy::{Disturbance, Proxy};
 use crate::round;
-use crate::world::{PATIENCE, World};
+use crate::world::World;
 
 /// How many of the probe's appends are to be in doubt at least.
 const DOUBTS: usize = 3;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often, at least.
 fn at_least() -> usize {
@@ -29,6 +32,7 @@ pub(crate) fn cut_in_the_middle_of_appends<K: Kind>() {
     let mut world = World::new(server);
     let port = world.server.port();
     let proxy = Proxy::before(SocketAddr::from(([127, 0, 0, 1], port)));
+    world.patience = PATIENCE;
     world.url = by_way_of(&world.url, port, proxy.address.port());
     world.run();
     let mut probe = world.probe("probe-0", PATIENCE);
@@ -56,10 +60,11 @@ pub(crate) fn cut_in_the_middle_of_appends<K: Kind>() {
 
 /// Cuts once, at any moment of appends that follow each other; how many of them are in doubt.
 fn cut(proxy: &Proxy, probe: &mut Probe, chance: &mut Chance) -> usize {
-    let how = if chance.below(2) == 0 {
-        Disturbance::Drop
-    } else {
-        Disturbance::Halve
+    let how = match chance.below(12) {
+        // Dead without a word, which takes those who wait their patience.
+        0 if round::is_long() => Disturbance::Swallow,
+        1..=5 => Disturbance::Drop,
+        _ => Disturbance::Halve,
     };
     let mut doubts = 0;
     std::thread::scope(|scope| {
@@ -67,6 +72,9 @@ fn cut(proxy: &Proxy, probe: &mut Probe, chance: &mut Chance) -> usize {
             chance.pause(20_000);
             proxy.disturb(how);
             chance.pause(20_000);
+            if how == Disturbance::Swallow {
+                proxy.bury();
+            }
             proxy.disturb(Disturbance::None);
         });
         while !cutting.is_finished() {
