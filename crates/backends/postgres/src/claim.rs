@@ -13,16 +13,17 @@ use crate::long::Found;
 use crate::place::Place;
 use crate::rows::{self, compared, head_columns, stored};
 use crate::schema::LOG;
-use crate::session::{Session, Sql};
+use crate::session::{Session, Sessions, Sql};
 
-/// How often claims are tried anew that neither won nor lost: each time somebody else's came between.
-const ATTEMPTS: usize = 8;
+/// How many entries one statement removes: a long history goes in pieces, none of which takes long.
+const PIECE: i64 = 10_000;
 
 /// The statements, for one schema.
 #[derive(Debug)]
 pub(crate) struct Claims {
     claim: Sql,
-    truncate: Sql,
+    floor: Sql,
+    clear: Sql,
 }
 
 impl Claims {
@@ -58,10 +59,10 @@ impl Claims {
                     Type::INT8_ARRAY,
                 ],
             ),
-            truncate: sql(
+            floor: sql(
                 "WITH own AS MATERIALIZED (\
                    SELECT g.* FROM {s}.grain g WHERE g.grain_type = $1 AND g.grain_key = $2 \
-                   AND {version} = {newest} FOR UPDATE\
+                   AND {version} = {newest}\
                  ), base AS MATERIALIZED (\
                    SELECT o.id, e.epoch, e.sequence FROM own o CROSS JOIN LATERAL (\
                      SELECT e.epoch, e.sequence FROM {s}.entry e WHERE e.grain = o.id \
@@ -70,20 +71,25 @@ impl Claims {
                      THEN o.base_epoch ELSE $3 END, \
                      CASE WHEN (o.base_epoch, o.base_sequence) <= ($3, $4) \
                      THEN o.base_sequence ELSE $4 END) AND e.kind <> {delta} \
-                     ORDER BY e.epoch DESC, e.sequence DESC LIMIT 1) e\
-                 ), gone AS (\
-                   DELETE FROM {s}.entry e USING base b WHERE e.grain = b.id \
-                   AND (e.epoch, e.sequence) < (b.epoch, b.sequence) RETURNING 1\
-                 ), counted AS MATERIALIZED (SELECT count(*) AS removed FROM gone\
+                     ORDER BY e.epoch DESC, e.sequence DESC LIMIT 1) e \
+                   WHERE EXISTS (SELECT FROM {s}.entry b WHERE b.grain = o.id \
+                   AND (b.epoch, b.sequence) < (e.epoch, e.sequence))\
                  ), floored AS (\
                    UPDATE {s}.grain g SET floor_epoch = b.epoch, floor_sequence = b.sequence \
-                   FROM base b CROSS JOIN counted c WHERE c.removed > 0 \
-                   AND g.grain_type = $1 AND g.grain_key = $2 \
+                   FROM base b WHERE g.grain_type = $1 AND g.grain_key = $2 \
+                   AND (g.floor_epoch, g.floor_sequence) < (b.epoch, b.sequence) \
                    RETURNING g.floor_epoch, g.floor_sequence\
-                 ) SELECT c.removed, coalesce(f.floor_epoch, o.floor_epoch), \
+                 ) SELECT o.id, coalesce(f.floor_epoch, o.floor_epoch), \
                  coalesce(f.floor_sequence, o.floor_sequence) \
-                 FROM own o CROSS JOIN counted c LEFT JOIN floored f ON true",
+                 FROM own o LEFT JOIN floored f ON true",
                 &[Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8],
+            ),
+            clear: sql(
+                "WITH gone AS (DELETE FROM {s}.entry e WHERE e.ctid = ANY (ARRAY(\
+                 SELECT e.ctid FROM {s}.entry e WHERE e.grain = $1 \
+                 AND (e.epoch, e.sequence) < ($2, $3) \
+                 ORDER BY e.epoch, e.sequence LIMIT $4)) RETURNING 1) SELECT count(*) FROM gone",
+                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
             ),
         }
     }
@@ -103,22 +109,31 @@ impl Claims {
             .iter()
             .map(|claim| judge_claim(None, claim, BACKEND).err().map(Err))
             .collect();
-        for _ in 0..ATTEMPTS.saturating_add(claims.len()) {
+        let mut is_first = true;
+        loop {
             let turn = next_turn(claims, &answers);
             if turn.is_empty() {
                 break;
             }
-            self.turn(appends, session, place, &turn, &mut answers)
-                .await?;
+            let turned = self.turn(appends, session, place, &turn, &mut answers);
+            match turned.await {
+                Ok(()) => {}
+                // Some may have been made by then.
+                Err(fault)
+                    if !is_first || answers.iter().any(|answer| matches!(answer, Some(Ok(_)))) =>
+                {
+                    let error = fault.in_doubt("claim", &place.name);
+                    let message = "some of the claims were made, of others it is not known";
+                    return Err(Error::unknown(BACKEND, message).caused_by(error).into());
+                }
+                Err(fault) => return Err(fault),
+            }
+            is_first = false;
         }
-        let raced = |claim: &Claim| {
-            Error::transient(BACKEND, "the fence moves faster than it can be looked at")
-                .of(&claim.grain)
-        };
-        Ok(claims
-            .iter()
-            .zip(answers)
-            .map(|(claim, answer)| answer.unwrap_or_else(|| Err(raced(claim))))
+        let unanswered = || Err(Error::unknown(BACKEND, "a claim was not answered"));
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(unanswered))
             .collect())
     }
 
@@ -181,20 +196,24 @@ impl Claims {
             .await?;
         for ((at, claim), found) in turn.iter().zip(Found::read(&rows, turn.len())?) {
             let fence = found.and_then(|found| found.fence);
-            if let Some(answer @ None) = answers.get_mut(*at)
-                && let Err(fenced) = judge_claim(fence.as_ref(), claim, BACKEND)
-            {
-                *answer = Some(Err(fenced));
+            if let Some(answer @ None) = answers.get_mut(*at) {
+                let fenced = judge_claim(fence.as_ref(), claim, BACKEND).err();
+                // A fence only rises: what lost to it once has lost.
+                let missing =
+                    || Error::permanent(BACKEND, "a feed shard is missing").of(&claim.grain);
+                *answer = Some(Err(fenced.unwrap_or_else(missing)));
             }
         }
         Ok(())
     }
 
-    /// Removes what lies below the newest base at or below `before` (L7).
+    /// Removes what lies below the newest base at or below `before` (L7): the floor first, below which
+    /// nothing is read any more, then the entries, piece by piece. What is left of them if this ends early
+    /// goes with the next call.
     pub(crate) async fn truncate(
         &self,
+        sessions: &Sessions,
         session: &Session,
-        place: &Place,
         grain: &GrainId,
         before: Cursor,
     ) -> Result<Truncation, Fault> {
@@ -203,20 +222,33 @@ impl Claims {
             compared(before.epoch.get()),
             compared(before.sequence.get()),
         );
-        let rows = session
-            .rows(&self.truncate, &[&name, &key, &epoch, &sequence])
+        let rows = sessions
+            .within(session.rows(&self.floor, &[&name, &key, &epoch, &sequence]))
             .await?;
-        let Some(row) = rows.first() else {
-            LOG.look(session, place).await?;
-            return Ok(Truncation {
-                removed: 0,
-                floor: Cursor::ZERO,
-            });
+        let mut truncation = Truncation {
+            removed: 0,
+            floor: Cursor::ZERO,
         };
-        Ok(Truncation {
-            removed: rows::count(row, 0)?,
-            floor: rows::cursor(row, 1)?,
-        })
+        let Some(row) = rows.first() else {
+            LOG.look(session, &sessions.place).await?;
+            return Ok(truncation);
+        };
+        let id: i64 = row.try_get(0)?;
+        truncation.floor = rows::cursor(row, 1)?;
+        let (epoch, sequence) = (
+            stored(truncation.floor.epoch.get()),
+            stored(truncation.floor.sequence.get()),
+        );
+        loop {
+            let rows = sessions
+                .within(session.rows(&self.clear, &[&id, &epoch, &sequence, &PIECE]))
+                .await?;
+            let removed = rows.first().map_or(Ok(0), |row| rows::count(row, 0))?;
+            truncation.removed += removed;
+            if removed < PIECE.unsigned_abs() {
+                return Ok(truncation);
+            }
+        }
     }
 }
 

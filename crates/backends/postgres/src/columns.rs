@@ -89,6 +89,8 @@ impl<'a> EntryColumns<'a> {
 pub(crate) struct HeadColumns<'a> {
     types: Vec<&'a [u8]>,
     keys: Vec<&'a [u8]>,
+    slices: Vec<i16>,
+    shards: Vec<i16>,
     places: Vec<i64>,
     epochs: Vec<i64>,
     sequences: Vec<i64>,
@@ -104,12 +106,15 @@ impl<'a> HeadColumns<'a> {
     pub(crate) fn push(
         &mut self,
         grain: &'a GrainId,
+        lot: Lot,
         place: i64,
         head: &Head,
         fence: Option<Fence>,
     ) {
         self.types.push(grain.grain_type().as_bytes());
         self.keys.push(grain.grain_key().as_bytes());
+        self.slices.push(lot.slice);
+        self.shards.push(lot.shard);
         self.places.push(place);
         self.epochs.push(stored(head.cursor.epoch.get()));
         self.sequences.push(stored(head.cursor.sequence.get()));
@@ -123,10 +128,12 @@ impl<'a> HeadColumns<'a> {
             .push(fence.map(|fence| stored(fence.writer.get())));
     }
 
-    pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 11] {
+    pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 13] {
         [
             &self.types,
             &self.keys,
+            &self.slices,
+            &self.shards,
             &self.places,
             &self.epochs,
             &self.sequences,

@@ -15,9 +15,8 @@ use crate::store::PostgresReplicaStore;
 /// How long an answer is waited for. Far above what a busy server needs; one that hangs is told of as an
 /// error in the end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Connections. Calls are short and a server's connections dear: one for the appends, one for the feed, two
-/// for the rest.
-const CONNECTIONS: usize = 4;
+/// Connections. Calls are short and a server's connections dear: one for the feed, two for the rest.
+const CONNECTIONS: usize = 3;
 
 /// What a log and a store set alike.
 #[derive(Debug, Clone)]
@@ -36,6 +35,12 @@ impl Server {
             connections: CONNECTIONS,
             create: true,
         })
+    }
+
+    /// With this many connections instead.
+    pub(crate) fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
     }
 
     pub(crate) fn sessions(self, layout: &'static Layout) -> Result<Sessions> {
@@ -69,7 +74,8 @@ macro_rules! server_setters {
             self
         }
 
-        /// The most connections that are held open, beside the one for hints; 1 to 256. Default: 4.
+        /// The most connections that are held open; 1 to 256. Default: 3. A log has two more, for appends
+        /// and for hints.
         pub fn connections(mut self, at_most: usize) -> Self {
             self.server.connections = at_most;
             self

@@ -1,7 +1,7 @@
 //! What went wrong at the server, said as what the caller may do now.
 
 use gleaner_core::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// The name that errors carry.
 pub(crate) const BACKEND: &str = "postgres";
@@ -50,9 +50,11 @@ fn meaning(state: &SqlState) -> Meaning {
         | SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN
         | SqlState::TRANSACTION_RESOLUTION_UNKNOWN => Meaning::Unsure,
         SqlState::READ_ONLY_SQL_TRANSACTION
-        // A table changed under a prepared statement; the next session prepares anew.
+        // A table changed under a prepared statement; it is prepared anew.
         | SqlState::FEATURE_NOT_SUPPORTED => Meaning::Later,
         _ => match state.code().get(..2) {
+            // 25P03 and 25P04: the session was idle, or at it, for too long within a transaction.
+            _ if matches!(state.code(), "25P03" | "25P04") => Meaning::Later,
             Some("08" | "40" | "53" | "55" | "57" | "58") => Meaning::Later,
             _ => Meaning::Never,
         },
@@ -104,7 +106,14 @@ impl Fault {
                     db.code().code(),
                     hint(db.code())
                 );
+                // The end of a session, and what a pooler says of one, is no word about a commit.
+                let is_the_end = db.code().code().starts_with("08")
+                    || matches!(
+                        db.parsed_severity(),
+                        Some(Severity::Fatal | Severity::Panic)
+                    );
                 match meaning(db.code()) {
+                    _ if is_the_end && may_have_happened => doubt(message),
                     Meaning::Later => Error::transient(BACKEND, message),
                     Meaning::Unsure => doubt(message),
                     Meaning::Never => Error::permanent(BACKEND, message),
@@ -149,6 +158,10 @@ mod tests {
             (SqlState::CANNOT_CONNECT_NOW, Meaning::Later),
             (SqlState::IO_ERROR, Meaning::Later),
             (SqlState::READ_ONLY_SQL_TRANSACTION, Meaning::Later),
+            (
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                Meaning::Later,
+            ),
             (SqlState::ADMIN_SHUTDOWN, Meaning::Unsure),
             (SqlState::CRASH_SHUTDOWN, Meaning::Unsure),
             (SqlState::INVALID_PASSWORD, Meaning::Never),

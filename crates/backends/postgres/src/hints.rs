@@ -112,6 +112,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Hints {
     orders: Arc<Orders>,
+    is_deaf: bool,
     task: JoinHandle<()>,
 }
 
@@ -138,8 +139,13 @@ impl Hints {
     /// Connects to nobody before there is something to tell, or somebody who waits.
     pub(crate) fn new(place: Arc<Place>, bell: Arc<Bell>) -> Self {
         let orders = Arc::<Orders>::default();
+        let is_deaf = place.pooler;
         let task = tokio::spawn(serve(place, bell, Arc::clone(&orders)));
-        Self { orders, task }
+        Self {
+            orders,
+            is_deaf,
+            task,
+        }
     }
 
     /// Has others told that shards end at these places.
@@ -154,8 +160,12 @@ impl Hints {
         self.orders.changed.notify_one();
     }
 
-    /// Listens from now on.
+    /// Listens from now on. Not behind a pooler: each transaction has another session there, and none of
+    /// them would hear anything.
     pub(crate) fn listen(&self) {
+        if self.is_deaf {
+            return;
+        }
         let mut wanted = self.orders.wanted.lock();
         if !wanted.listen {
             wanted.listen = true;
@@ -205,9 +215,10 @@ async fn converse(
     loop {
         let (listen, places) = {
             let mut wanted = orders.wanted.lock();
-            // A pooler gives each transaction another session: none of them would hear anything.
-            let listen = wanted.listen && !listens && !place.pooler;
-            (listen, std::mem::take(&mut wanted.places))
+            (
+                wanted.listen && !listens,
+                std::mem::take(&mut wanted.places),
+            )
         };
         if listen {
             let sql = format!("LISTEN {}", place.schema);

@@ -25,6 +25,8 @@ use crate::writer::{Desk, Writer};
 /// The largest payload that can be allowed: far below the 1 GiB of a value, since a batch and an answer
 /// hold several.
 const LARGEST_PAYLOAD: usize = 128 << 20;
+/// The largest batch that can be allowed: it goes in one message, of which there is none above 1 GiB.
+const LARGEST_BATCH: usize = 256 << 20;
 
 /// A log in a PostgreSQL database, which any number of processes may open at once.
 ///
@@ -86,6 +88,12 @@ impl PostgresLog {
             let message = format!("payloads of more than {LARGEST_PAYLOAD} bytes cannot be held");
             return Err(Error::invalid(BACKEND, message));
         }
+        if config.limits.max_batch_bytes() > LARGEST_BATCH {
+            let message = format!("batches of more than {LARGEST_BATCH} bytes cannot be sent");
+            return Err(Error::invalid(BACKEND, message));
+        }
+        // One connection is the writer's own: an append does not wait for reads to end.
+        let writing = Arc::new(config.server.clone().connections(1).sessions(&LOG)?);
         let sessions = Arc::new(config.server.sessions(&LOG)?);
         match sessions.get().await {
             Ok(_) => {}
@@ -102,7 +110,7 @@ impl PostgresLog {
             .hints
             .then(|| Arc::new(Hints::new(Arc::clone(&place), Arc::clone(&bell))));
         let writer = Writer::spawn(Desk {
-            sessions: Arc::clone(&sessions),
+            sessions: writing,
             appends: Arc::clone(&appends),
             limits: config.limits,
             bell: Arc::clone(&bell),
@@ -198,8 +206,9 @@ impl ReplicationLog for PostgresLog {
         let sessions = self.sessions();
         let session = sessions.get().await?;
         let place = &sessions.place;
-        sessions
-            .within(self.inner.claims.truncate(&session, place, grain, before))
+        self.inner
+            .claims
+            .truncate(sessions, &session, grain, before)
             .await
             .map_err(|fault| fault.in_doubt("truncate", &place.name))
     }

@@ -40,7 +40,7 @@ impl Long {
                     "SELECT i.ord, g.id, g.fence_epoch, g.fence_writer, ",
                     head_columns!(),
                     " FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
-                     JOIN {s}.grain g USING (grain_type, grain_key)"
+                     {its_grain}"
                 ),
                 &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY],
             ),
@@ -57,18 +57,21 @@ impl Long {
             ),
             move_heads: Sql::new(
                 schema,
-                "UPDATE {s}.grain g SET pos = i.pos, head_epoch = i.head_epoch, \
-                 head_sequence = i.head_sequence, head_digest = i.head_digest, \
-                 head_kind = i.head_kind, base_epoch = i.base_epoch, \
-                 base_sequence = i.base_sequence, fence_epoch = i.fence_epoch, \
-                 fence_writer = i.fence_writer \
-                 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS i (grain_type, \
-                 grain_key, pos, head_epoch, head_sequence, head_digest, head_kind, base_epoch, \
-                 base_sequence, fence_epoch, fence_writer) \
-                 WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key",
+                // The rows are there: this is the way to them that leaves the planner no other.
+                "INSERT INTO {s}.grain (grain_type, grain_key, slice, shard, pos, head_epoch, \
+                 head_sequence, head_digest, head_kind, base_epoch, base_sequence, fence_epoch, \
+                 fence_writer) \
+                 SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+                 ON CONFLICT (grain_type, grain_key) DO UPDATE SET pos = excluded.pos, \
+                 head_epoch = excluded.head_epoch, head_sequence = excluded.head_sequence, \
+                 head_digest = excluded.head_digest, head_kind = excluded.head_kind, \
+                 base_epoch = excluded.base_epoch, base_sequence = excluded.base_sequence, \
+                 fence_epoch = excluded.fence_epoch, fence_writer = excluded.fence_writer",
                 &[
                     Type::BYTEA_ARRAY,
                     Type::BYTEA_ARRAY,
+                    Type::INT2_ARRAY,
+                    Type::INT2_ARRAY,
                     Type::INT8_ARRAY,
                     Type::INT8_ARRAY,
                     Type::INT8_ARRAY,
@@ -163,7 +166,13 @@ impl Long {
             if judged.writes.is_empty() {
                 continue;
             }
-            heads.push(run.grain, counters.take(lot.shard), &head, judged.fence);
+            heads.push(
+                run.grain,
+                *lot,
+                counters.take(lot.shard),
+                &head,
+                judged.fence,
+            );
             for entry in &judged.writes {
                 ids.push(found.id);
                 columns.push(entry);

@@ -120,6 +120,11 @@ impl Place {
             return Err(invalid("a URL begins with postgres://"));
         }
         let ours = Ours::take(url)?;
+        let (place, _) = url.split_once('?').unwrap_or((url, ""));
+        // The rest of the password would be taken for a host, and be shown.
+        if place.matches('@').count() > 1 {
+            return Err(invalid("an @ within a password is written %40"));
+        }
         let mut config: tokio_postgres::Config = ours
             .rest
             .parse()
@@ -131,10 +136,6 @@ impl Place {
         }
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(invalid("a host follows postgres://"));
-        }
-        let is_odd = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
-        if config.get_hosts().iter().any(is_odd) {
-            return Err(invalid("an @ within a password is written %40"));
         }
         if config.get_user().is_none() {
             return Err(invalid("a user stands before the @"));
@@ -148,8 +149,12 @@ impl Place {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
-        config.keepalives_idle(KEEPALIVE);
-        config.tcp_user_timeout(KEEPALIVE);
+        if !url.contains("keepalives") {
+            config.keepalives_idle(KEEPALIVE);
+        }
+        if !url.contains("tcp_user_timeout") {
+            config.tcp_user_timeout(KEEPALIVE);
+        }
         if config.get_application_name().is_none() {
             config.application_name("gleaner");
         }

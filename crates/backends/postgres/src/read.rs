@@ -68,7 +68,7 @@ const HEADS: &str = concat!(
     "SELECT i.ord, ",
     head_columns!(),
     ", {version} FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
-     JOIN {s}.grain g USING (grain_type, grain_key)"
+     {its_grain}"
 );
 
 const LIST: &str = concat!(
@@ -102,6 +102,7 @@ const READ_FROM: &str = concat!(
     bytes_before!("e.epoch, e.sequence"),
     " AS before FROM (SELECT * FROM {s}.entry e \
      WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
+     AND (e.epoch, e.sequence) >= (g.floor_epoch, g.floor_sequence) \
      ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
      WHERE e.before = 0 OR e.before < $6 \
      ORDER BY e.epoch, e.sequence) e ON true \
@@ -119,7 +120,7 @@ const CATCH_UP: &str = concat!(
      THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
      FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
      AS i (grain_type, grain_key, epoch, sequence, ord) \
-     JOIN {s}.grain g USING (grain_type, grain_key)), \
+     {its_grain} ORDER BY i.ord), \
                      entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
     entry_columns!(),
     " FROM {s}.entry e WHERE e.grain = o.id \
@@ -137,10 +138,10 @@ const CATCH_UP: &str = concat!(
     identity_columns!(),
     " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
     head_columns!(),
-    ", NULL, NULL, NULL, NULL FROM own g \
+    ", NULL, NULL, NULL, NULL, NULL, NULL FROM own g \
                      UNION ALL SELECT e.ord, ",
     entry_columns!(),
-    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
+    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
      WHERE e.before = 0 OR e.before < $6 \
      ORDER BY ord, epoch NULLS FIRST, sequence"
 );

@@ -25,14 +25,17 @@ macro_rules! entry_columns {
          e.schema, e.payload"
     };
 }
-/// Columns that [`read_identity`] reads: version, name drawn, the server's own name and the number of
-/// its timeline, which grows with each promotion and each recovery to a point in time. All of the
-/// snapshot that they are read in.
+/// Columns that [`read_identity`] reads: version, name drawn, the server's own name; its timeline, which
+/// grows with each promotion and each recovery to a point in time; and the numbers of table and database,
+/// which are others after a copy within the server and after a restore from a dump. All of the snapshot that
+/// they are read in.
 macro_rules! identity_columns {
     () => {
         "{version}, (SELECT drawn FROM {s}.log), \
          (SELECT system_identifier FROM pg_control_system()), \
-         pg_walfile_name(pg_current_wal_lsn())"
+         CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END, \
+         (SELECT tableoid::int8 FROM {s}.log), \
+         (SELECT oid::int8 FROM pg_database WHERE datname = current_database())"
     };
 }
 pub(crate) use {entry_columns, head_columns, identity_columns};
@@ -40,7 +43,7 @@ pub(crate) use {entry_columns, head_columns, identity_columns};
 /// How many columns a head takes.
 pub(crate) const HEAD: usize = 6;
 /// How many columns an identity takes.
-pub(crate) const IDENTITY: usize = 4;
+pub(crate) const IDENTITY: usize = 6;
 /// The column of the payload among [`entry_columns`].
 const PAYLOAD: usize = 9;
 
@@ -161,7 +164,12 @@ pub(crate) fn read_entry(grain: &GrainId, row: &Row, at: usize) -> Result<Entry,
 /// Refuses a version of the tables that is not this crate's.
 pub(crate) fn check_version(row: &Row, at: usize, place: &Place) -> Result<(), Fault> {
     let version: Option<i32> = get(row, at)?;
-    LOG.check(version.unwrap_or_default(), place)
+    if let Some(version) = version {
+        return LOG.check(version, place);
+    }
+    // What a pooler leads to may have changed since the session was looked at.
+    let why = format!("{} is a standby, not the primary", place.name);
+    Err(Error::transient(BACKEND, why).into())
 }
 
 /// The identity in the columns [`identity_columns`] that begin at `at`; refuses a version of the tables
@@ -182,9 +190,13 @@ pub(crate) fn read_identity(row: &Row, at: usize, place: &Place) -> Result<Ident
         .get(..8)
         .and_then(|digits| u32::from_str_radix(digits, 16).ok())
         .ok_or_else(|| damaged(format!("{segment:?} names no timeline")))?;
+    let (table, database): (i64, i64) = (get(row, at + 4)?, get(row, at + 5)?);
     let name = [&server.to_be_bytes(), drawn].concat();
-    Ok(Identity::new(
-        LogId::new(name),
-        timeline.to_be_bytes().to_vec(),
-    ))
+    let history = [
+        timeline.to_be_bytes().as_slice(),
+        table.to_be_bytes().as_slice(),
+        database.to_be_bytes().as_slice(),
+    ]
+    .concat();
+    Ok(Identity::new(LogId::new(name), history))
 }

@@ -2,6 +2,7 @@
 //! statements are prepared once.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,8 +12,10 @@ use deadpool::managed::{
 };
 use gleaner_core::{Error, Kind, Result};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
@@ -50,16 +53,23 @@ pub(crate) struct Sql {
 
 impl Sql {
     /// Puts the schema in the place of `{s}`, and of other names in braces what they stand for:
-    /// `{version}` the version of the log's tables now, `{newest}` the one that this crate knows.
+    /// `{version}` the version of the log's tables now, none on a standby, `{newest}` the one that this crate knows,
+    /// `{its_grain}` the row `g` of the grain that a row `i` names: looked up one by one, in the order of
+    /// `i`, whatever the planner believes.
     pub(crate) fn new(schema: &str, text: &str, types: &'static [Type]) -> Self {
         let text = text
             .replace("{delta}", &Kind::Delta.code().to_string())
             .replace("{tombstone}", &Kind::Tombstone.code().to_string())
             .replace(
                 "{version}",
-                "(SELECT version FROM {s}.layout WHERE name = 'log')",
+                "(SELECT version FROM {s}.layout WHERE name = 'log' AND NOT pg_is_in_recovery())",
             )
             .replace("{newest}", &LOG.version().to_string())
+            .replace(
+                "{its_grain}",
+                "CROSS JOIN LATERAL (SELECT g.ctid, g.* FROM {s}.grain g \
+                 WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key OFFSET 0) g",
+            )
             .replace("{s}", schema);
         Self { text, types }
     }
@@ -95,6 +105,13 @@ impl Session {
                     .await
             }
         };
+        if let Err(error) = &rows
+            && error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+            && let Some(prepared) = &self.prepared
+        {
+            // A table is not what it was when the statement was prepared.
+            prepared.lock().clear();
+        }
         self.outstanding.fetch_sub(1, Relaxed);
         Ok(rows?)
     }
@@ -120,7 +137,9 @@ impl Session {
         if known.is_some() {
             return Ok(known);
         }
+        self.outstanding.fetch_add(1, Relaxed);
         let statement = self.client.prepare_typed(&sql.text, sql.types).await?;
+        self.outstanding.fetch_sub(1, Relaxed);
         prepared.lock().insert(key, statement.clone());
         Ok(Some(statement))
     }
@@ -138,8 +157,8 @@ impl Session {
         Ok(())
     }
 
-    /// Begins a transaction. Until [`Self::commit`] or [`Self::roll_back`] has succeeded, the session is
-    /// of use to nobody else.
+    /// Begins a transaction. Until [`Self::commit`] has succeeded, the session is of use to nobody
+    /// else.
     pub(crate) async fn begin(&self) -> Result<(), Fault> {
         self.outstanding.fetch_add(1, Relaxed);
         Ok(self.client.batch_execute(BEGIN).await?)
@@ -170,9 +189,11 @@ fn typed<'a>(sql: &Sql, params: Params<'a>) -> Vec<(&'a (dyn ToSql + Sync), Type
 }
 
 /// Opens connections, for the pool.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     place: Arc<Place>,
+    /// Where connections live, whoever asks for one: with whoever opened the log.
+    runtime: Handle,
     /// How long an answer is waited for.
     patience: Duration,
 }
@@ -242,7 +263,11 @@ impl Dialer {
         if asynchronous {
             session.batch("SET synchronous_commit = on").await?;
         }
-        let millis = self.patience.as_millis();
+        // Of 32 bits there, and zero is none at all.
+        let millis = self
+            .patience
+            .as_millis()
+            .clamp(1, i32::MAX.unsigned_abs().into());
         session
             .batch(&format!("SET statement_timeout = {millis}"))
             .await
@@ -250,23 +275,54 @@ impl Dialer {
 }
 
 impl Manager for Dialer {
-    type Type = Session;
+    type Type = Arc<Session>;
     type Error = Error;
 
-    async fn create(&self) -> Result<Session> {
+    async fn create(&self) -> Result<Arc<Session>> {
         // A server that is stopped still has its connections accepted, by the kernel.
-        // A large future, for a rare thing.
-        let dialled = timeout(self.patience, Box::pin(self.dial())).await;
+        let dialer = self.clone();
+        let dialled = self.runtime.spawn(async move { dialer.dial().await });
+        let dialled = timeout(self.patience, async {
+            dialled.await.unwrap_or(Err(Fault::Silent))
+        })
+        .await;
         dialled
             .unwrap_or(Err(Fault::Silent))
+            .map(Arc::new)
             .map_err(|fault| fault.before("connect", &self.place.name))
     }
 
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, session: &mut Arc<Session>, _: &Metrics) -> RecycleResult<Error> {
         if session.client.is_closed() || session.outstanding.load(Relaxed) > 0 {
             return Err(RecycleError::message("spoilt"));
         }
         Ok(())
+    }
+}
+
+/// A session of one's own. Given back when it is dropped, or closed if it is of no more use: what it holds
+/// locked is then free at once.
+pub(crate) struct Lease {
+    session: Arc<Session>,
+    /// None once it is dropped.
+    object: Option<Object<Dialer>>,
+}
+
+impl Deref for Lease {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take()
+            && self.session.outstanding.load(Relaxed) > 0
+        {
+            drop(Object::take(object));
+        }
     }
 }
 
@@ -293,6 +349,7 @@ impl Sessions {
     ) -> Result<Self> {
         let dialer = Dialer {
             place: Arc::clone(&place),
+            runtime: Handle::current(),
             patience,
         };
         let timeouts = Timeouts {
@@ -320,7 +377,7 @@ impl Sessions {
     ///
     /// # Errors
     /// `Transient` if there is none to be had now, `Permanent` for a server or tables that do not serve.
-    pub(crate) async fn get(&self) -> Result<Object<Dialer>> {
+    pub(crate) async fn get(&self) -> Result<Lease> {
         let session = self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
             other => {
@@ -328,6 +385,10 @@ impl Sessions {
                 Error::transient(BACKEND, message)
             }
         })?;
+        let session = Lease {
+            session: Arc::clone(&session),
+            object: Some(session),
+        };
         let ready = self.ready.get_or_try_init(|| async {
             let migrated = self.layout.ensure(&session, &self.place, self.create);
             within(self.patience, migrated)

@@ -38,11 +38,11 @@ impl Straight {
                    head_sequence = i.sequence, head_digest = i.digest, head_kind = i.kind, \
                    base_epoch = CASE i.kind WHEN {delta} THEN g.base_epoch ELSE i.epoch END, \
                    base_sequence = CASE i.kind WHEN {delta} THEN g.base_sequence ELSE i.sequence END \
+                   FROM (SELECT i.*, g.ctid AS tid \
                    FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                    WITH ORDINALITY AS i (grain_type, grain_key, slot, nth, epoch, sequence, writer, \
-                   kind, prev, digest, written_at, source, schema, payload, ord) \
-                   WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key \
-                   AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
+                   kind, prev, digest, written_at, source, schema, payload, ord) {its_grain}) i \
+                   WHERE g.ctid = i.tid AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
                    AND CASE i.kind WHEN {delta} THEN g.head_epoch = i.epoch \
                    AND g.head_sequence = i.sequence - 1 AND g.head_digest = i.prev \
                    AND g.head_kind <> {tombstone} \

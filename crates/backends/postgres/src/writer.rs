@@ -175,10 +175,26 @@ impl Group {
 fn answer(group: impl IntoIterator<Item = Request>, answers: Vec<Result<Appended>>) {
     let mut answers = answers.into_iter();
     for request in group {
-        let grains = by_grain(&request.entries).len();
-        let own: Vec<Result<Appended>> = answers.by_ref().take(grains).collect();
+        let own: Vec<Result<Appended>> = by_grain(&request.entries)
+            .iter()
+            .zip(answers.by_ref())
+            .map(|((grain, _), answer)| its_own(grain, answer))
+            .collect();
         // A caller who went away is told nothing.
         drop(request.reply.send(together(own)));
+    }
+}
+
+/// What cannot be done for a grain is its own error and not that of the whole call, of which other grains
+/// may have been written.
+fn its_own(grain: &GrainId, answer: Result<Appended>) -> Result<Appended> {
+    match answer {
+        Err(error) if !error.is_retryable() => Ok(Appended {
+            grain: grain.clone(),
+            landed: 0,
+            result: Err(error),
+        }),
+        answer => answer,
     }
 }
 

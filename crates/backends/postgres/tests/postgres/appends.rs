@@ -173,3 +173,52 @@ async fn a_caller_who_goes_away_takes_nothing_back() {
     let page = log.read_from(&grain, Cursor::ZERO, Budget::UNBOUNDED).await;
     assert_eq!(page.unwrap().entries.len(), 59);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_with_one_that_cannot_be_written_says_so_of_that_one() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let log = PostgresLog::open(&url).await.unwrap();
+    claimed(&log, 2).await;
+    let _sql = on_payload(&url, "poison", "RAISE EXCEPTION ''poisoned''").await;
+    // The first goes straight, the second is a run and goes the long way.
+    let run = [state(&grain(1), 1, "good"), state(&grain(1), 2, "poison")];
+    let batch = [state(&grain(0), 1, "good"), run[0].clone(), run[1].clone()];
+    let answers = log.append_batch(&batch).await.unwrap();
+    assert_eq!(
+        answers[0].result.as_ref().unwrap().cursor,
+        Cursor::new(1, 1)
+    );
+    let error = answers[1].result.as_ref().err().unwrap();
+    assert_eq!((answers[1].landed, error.kind()), (0, ErrorKind::Permanent));
+    let heads = log.heads(&[grain(0), grain(1)]).await.unwrap();
+    assert!(heads[0].is_some() && heads[1].is_none(), "{heads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_in_a_transaction_holds_nobody_up() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let log = PostgresLog::open(&url).await.unwrap();
+    claimed(&log, 1).await;
+    let (schema, sql) = (schema_of(&url), Sql::connect(&url).await);
+    // A head that cannot be read: the long way refuses with its transaction open.
+    sql.run(&format!(
+        "UPDATE {schema}.grain SET head_epoch = -1, head_sequence = 1"
+    ))
+    .await;
+    let refused = log.append(state(&grain(0), 1, "x")).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Permanent, "{refused}");
+    until("nothing is locked", async || {
+        let locked = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+                      JOIN pg_namespace n ON n.oid = c.relnamespace \
+                      WHERE c.relname = 'shard' AND l.pid <> pg_backend_pid() AND n.nspname = ";
+        let name = schema.trim_matches('"').replace("\"\"", "\"");
+        sql.number(&format!("{locked}'{name}'")).await == 0
+    })
+    .await;
+}

@@ -11,6 +11,7 @@ mod conformance;
 mod encrypted;
 mod feed;
 mod identity;
+mod reads;
 mod refusals;
 mod server;
 mod store_races;
