@@ -164,7 +164,7 @@ async fn removals_get_through_applies_and_no_late_apply_brings_a_replica_back() 
     }
     let store = bound(&url).await;
     let mut removed = 0;
-    while removed < 100 {
+    while removed < 200 {
         removed += store.prune(&ids).await.unwrap();
         let marks = store.cursor(&ids).await.unwrap();
         for (mark, id) in marks.iter().zip(&ids) {
