@@ -43,12 +43,17 @@ pub(crate) struct Guardian {
 impl Guardian {
     /// A shell with a new folder of its own, and no server yet.
     pub(crate) fn new(name: &str) -> Self {
+        Self::within(&std::env::temp_dir(), name)
+    }
+
+    /// The same, with its folder within this one.
+    pub(crate) fn within(folder: &Path, name: &str) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap_or_else(|error| panic!("{error}"));
         let answers = theirs.try_clone().unwrap_or_else(|error| panic!("{error}"));
         let mut command = Command::new("setsid");
         command
             .args(["sh", "-c", SCRIPT, "guardian"])
-            .arg(std::env::temp_dir())
+            .arg(folder)
             .arg(format!("gleaner-{name}"))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -8,13 +8,13 @@
 //! while the user's fold runs. A grain that somebody else has moved meanwhile is read again in the next
 //! turn. Each such loss is another's progress.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use gleaner_core::replica::{Advanced, Rules, Under, advance, refuse_apply, refuse_rebase};
 use gleaner_core::{
-    Advance, Cursor, Entry, Error, Expected, Fold, FoldError, GrainId, Kind, LogId, Mark, Outcome,
-    Rebase, Replica, Result, StopReason,
+    Cursor, Error, Expected, Fold, FoldError, GrainId, LogId, Mark, Outcome, Replica, Result,
+    StopReason,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -28,57 +28,10 @@ use crate::replica_rows::{
 use crate::replica_writes::{Move, ReplicaWrites};
 use crate::rows::compared;
 use crate::session::{Session, Sessions, Sql};
+use crate::turn::{TURN_BYTES, Task, Turn};
 
-/// What one turn takes at most: some milliseconds of the server's work.
-const TURN_GRAINS: usize = 1024;
-/// And some of the network's: bytes of payloads given, of states read and of states written.
-const TURN_BYTES: usize = 8 << 20;
 /// How many turns one after the other may get nowhere, others having been faster each time.
-const FRUITLESS: usize = 16;
-
-/// What is to be done to one grain.
-#[derive(Debug)]
-pub(crate) enum Task {
-    Apply(Advance),
-    Rebase(Rebase),
-}
-
-impl Task {
-    fn grain(&self) -> &GrainId {
-        match self {
-            Self::Apply(run) => &run.grain,
-            Self::Rebase(rebase) => &rebase.grain,
-        }
-    }
-
-    fn entries(&self) -> &[Entry] {
-        match self {
-            Self::Apply(run) => &run.entries,
-            Self::Rebase(rebase) => &rebase.entries,
-        }
-    }
-
-    fn weight(&self) -> usize {
-        let entries = self.entries().iter();
-        entries.map(|entry| entry.payload().len()).sum()
-    }
-
-    /// From which to below which cursor of the row its state may be looked at: only if the first entry
-    /// above the cursor is a Delta.
-    fn looks_at(&self) -> (Cursor, Cursor) {
-        let entries = self.entries();
-        let is_delta = |entry: &Entry| entry.kind() == Kind::Delta;
-        if matches!(self, Self::Rebase(_)) || !entries.iter().any(is_delta) {
-            return (Cursor::ZERO, Cursor::ZERO);
-        }
-        let first = entries.first().filter(|first| !is_delta(first));
-        let last = entries.iter().map(Entry::cursor).max();
-        (
-            first.map_or(Cursor::ZERO, Entry::cursor),
-            last.unwrap_or(Cursor::ZERO),
-        )
-    }
-}
+const FRUITLESS: usize = 64;
 
 /// Rows with their states, of those whose cursor lies in the span given. A state is given while those before
 /// it have not used up the budget, so that the one that crosses it comes too. Large states lie beside their
@@ -195,7 +148,7 @@ impl Applies {
             .await
             .map_err(|fault| fault.before("read", &place.name))?;
         let mut settled = Vec::with_capacity(turn.tasks.len());
-        let (mut moving, mut moves) = (Vec::new(), Vec::new());
+        let (mut places, mut moves) = (Vec::new(), Vec::new());
         let mut bytes = 0_usize;
         for ((at, task), seen) in turn.tasks.iter().zip(seen) {
             if bytes >= TURN_BYTES {
@@ -206,19 +159,19 @@ impl Applies {
                 Judged::Settled(outcome) => settled.push((*at, outcome)),
                 Judged::Moves(one) => {
                     bytes = bytes.saturating_add(one.replica.state().map_or(0, <[u8]>::len));
-                    moving.push(*at);
+                    places.push(*at);
                     moves.push(one);
                 }
             }
         }
         if !moves.is_empty() {
-            let moved = sessions
+            let written = sessions
                 .within(self.writes.carry_out(session, log, &meta, &moves))
                 .await
                 .map_err(|fault| fault.in_doubt("apply", &place.name))?;
-            let moved = moving.into_iter().zip(moves).zip(moved);
+            let answers = places.into_iter().zip(moves).zip(written);
             settled.extend(
-                moved.filter_map(|((at, one), has_moved)| has_moved.then_some((at, one.outcome))),
+                answers.filter_map(|((at, one), has_moved)| has_moved.then_some((at, one.outcome))),
             );
         }
         Ok(settled)
@@ -399,56 +352,6 @@ impl Seen {
             }
             Err(Fault::Refused(error)) => Ok(Self::Damaged(error)),
             Err(fault) => Err(fault),
-        }
-    }
-}
-
-/// Tasks that are done together, each about another grain.
-struct Turn<'a> {
-    /// And where they stand among all.
-    tasks: Vec<(usize, &'a Task)>,
-    /// About a grain that is in already.
-    put_off: Vec<usize>,
-}
-
-impl<'a> Turn<'a> {
-    /// The next of those that wait: at least one, and as many as there is room for.
-    fn take(all: &'a [Task], waiting: &mut VecDeque<usize>) -> Self {
-        let mut turn = Self {
-            tasks: Vec::new(),
-            put_off: Vec::new(),
-        };
-        let (mut grains, mut bytes) = (HashSet::new(), 0_usize);
-        while bytes < TURN_BYTES
-            && turn.tasks.len().saturating_add(turn.put_off.len()) < TURN_GRAINS
-            && let Some(at) = waiting.pop_front()
-        {
-            let Some(task) = all.get(at) else { continue };
-            if grains.insert(task.grain()) {
-                bytes = bytes.saturating_add(task.weight());
-                turn.tasks.push((at, task));
-            } else {
-                turn.put_off.push(at);
-            }
-        }
-        turn
-    }
-
-    /// Puts what is not settled before those that wait, in the order of all.
-    fn put_back(self, outcomes: &[Option<Outcome>], waiting: &mut VecDeque<usize>) {
-        let is_open = |at: &usize| outcomes.get(*at).is_some_and(Option::is_none);
-        let tasks = self.tasks.into_iter().map(|(at, _)| at);
-        let mut left: Vec<usize> = tasks.chain(self.put_off).filter(is_open).collect();
-        left.sort_unstable();
-        for at in left.into_iter().rev() {
-            waiting.push_front(at);
-        }
-    }
-
-    fn error(&self, error: Error) -> Error {
-        match self.tasks.first() {
-            Some((_, task)) => error.of(task.grain()),
-            None => error,
         }
     }
 }

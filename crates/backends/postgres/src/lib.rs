@@ -26,6 +26,7 @@ mod schema;
 mod session;
 mod store;
 mod straight;
+mod turn;
 mod writer;
 
 pub use config::{PostgresLogConfig, PostgresStoreConfig};

@@ -10,12 +10,13 @@ use gleaner_core::{
 };
 use tracing::warn;
 
-use crate::apply::{Applies, Task};
+use crate::apply::Applies;
 use crate::config::PostgresStoreConfig;
 use crate::error::BACKEND;
 use crate::replica_reads::ReplicaReads;
 use crate::schema::STORE;
 use crate::session::Sessions;
+use crate::turn::Task;
 
 /// The largest state that can be allowed: far below the 1 GiB of a value, since a turn of an apply and
 /// a page of a listing hold several.

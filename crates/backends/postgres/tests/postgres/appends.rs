@@ -21,6 +21,7 @@ fn state(grain: &GrainId, sequence: u64, payload: &'static str) -> Entry {
     Draft::full(grain.clone(), Cursor::new(1, sequence), WRITER, payload).seal()
 }
 
+/// Until it succeeds: a log that is soon out of patience may have been, on a busy machine.
 async fn claimed(log: &PostgresLog, grains: u64) {
     let claims: Vec<Claim> = (0..grains)
         .map(|number| Claim {
@@ -29,9 +30,14 @@ async fn claimed(log: &PostgresLog, grains: u64) {
             writer: WRITER,
         })
         .collect();
-    for answer in log.claim(&claims).await.unwrap() {
-        answer.unwrap();
-    }
+    until("grains are claimed", async || {
+        match log.claim(&claims).await {
+            Ok(answers) => answers.into_iter().all(|answer| answer.is_ok()),
+            Err(error) if error.is_retryable() => false,
+            Err(error) => panic!("{error}"),
+        }
+    })
+    .await;
 }
 
 /// Has the server do this to each entry of a payload, before it is written.
@@ -84,20 +90,25 @@ async fn a_statement_that_takes_too_long_is_undone() {
     }
     let url = fresh();
     let config = PostgresLog::builder(&url).unwrap();
-    let log = config
-        .timeout(Duration::from_millis(300))
-        .open()
-        .await
-        .unwrap();
+    let log = config.timeout(Duration::from_secs(2)).open().await.unwrap();
     claimed(&log, 1).await;
     let sql = on_payload(&url, "slow", "PERFORM pg_sleep(600)").await;
     let entry = state(&grain(0), 1, "slow");
     let error = log.append(entry.clone()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
-    assert_eq!(log.heads(&[grain(0)]).await.unwrap(), [None]);
+    let mut heads = Vec::new();
+    until("it answers", async || {
+        heads = log.heads(&[grain(0)]).await.unwrap_or_default();
+        !heads.is_empty()
+    })
+    .await;
+    assert_eq!(heads, [None], "it was undone");
     sql.run(&format!("DROP TRIGGER act ON {}.entry", schema_of(&url)))
         .await;
-    log.append(entry).await.unwrap();
+    until("it is written", async || {
+        log.append(entry.clone()).await.is_ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,14 +117,14 @@ async fn a_server_that_says_nothing_leaves_a_doubt_that_the_same_bytes_settle() 
         return;
     };
     let config = PostgresLog::builder(&server.url()).unwrap();
-    let log = config
-        .timeout(Duration::from_millis(400))
-        .open()
-        .await
-        .unwrap();
+    let log = config.timeout(Duration::from_secs(2)).open().await.unwrap();
     claimed(&log, 1).await;
     let grain = grain(0);
-    log.append(state(&grain, 1, "x")).await.unwrap();
+    let first = state(&grain, 1, "x");
+    until("it is written", async || {
+        log.append(first.clone()).await.is_ok()
+    })
+    .await;
     server.pause();
     let entry = state(&grain, 2, "y");
     let doubt = log.append(entry.clone()).await.err().unwrap();
@@ -125,9 +136,14 @@ async fn a_server_that_says_nothing_leaves_a_doubt_that_the_same_bytes_settle() 
         log.append(entry.clone()).await.is_ok()
     })
     .await;
-    let history = log.read_from(&grain, Cursor::ZERO, Budget::UNBOUNDED).await;
+    let mut history = gleaner_core::Page::default();
+    until("it is read", async || {
+        let page = log.read_from(&grain, Cursor::ZERO, Budget::UNBOUNDED).await;
+        history = page.unwrap_or_default();
+        !history.entries.is_empty()
+    })
+    .await;
     let cursors: Vec<u64> = history
-        .unwrap()
         .entries
         .iter()
         .map(|entry| entry.sequence().get())

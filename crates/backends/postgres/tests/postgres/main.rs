@@ -8,10 +8,12 @@
 
 mod appends;
 mod conformance;
+mod encrypted;
 mod feed;
 mod identity;
 mod refusals;
 mod server;
+mod store_races;
 mod stores;
 mod stores_together;
 mod together;

@@ -118,6 +118,9 @@ async fn tables_of_a_newer_version_are_left_alone() {
     permanent(log.claim(&[claim]).await.err());
     permanent(log.truncate(&grain, head.cursor).await.err());
     permanent(log.identity().await.err());
+    permanent(log.heads(std::slice::from_ref(&grain)).await.err());
+    let read = log.read_from(&grain, Cursor::ZERO, gleaner_core::Budget::UNBOUNDED);
+    permanent(read.await.err());
     permanent(
         log.catch_up(
             &[(grain.clone(), Cursor::ZERO)],

@@ -1,7 +1,6 @@
-//! What the kit does not see of stores: several processes that race, and the tables themselves.
+//! What the kit does not see of stores: the tables themselves, and what is large or odd.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use gleaner_core::{
@@ -12,21 +11,21 @@ use gleaner_postgres::PostgresReplicaStore;
 
 use crate::server::{Sql, fresh, is_installed, schema_of};
 
-fn log() -> LogId {
+pub(crate) fn log() -> LogId {
     LogId::new(&b"the log"[..])
 }
 
-fn grain(key: &str) -> GrainId {
+pub(crate) fn grain(key: &str) -> GrainId {
     GrainId::new("aircraft", key).unwrap()
 }
 
-fn full(grain: &GrainId, sequence: u64, payload: impl Into<Bytes>) -> Entry {
+pub(crate) fn full(grain: &GrainId, sequence: u64, payload: impl Into<Bytes>) -> Entry {
     let cursor = Cursor::new(1, sequence);
     Draft::full(grain.clone(), cursor, Writer::new(1), payload).seal()
 }
 
 /// A whole state, then Deltas that follow each other.
-fn history(grain: &GrainId, count: u64) -> Vec<Entry> {
+pub(crate) fn history(grain: &GrainId, count: u64) -> Vec<Entry> {
     let mut all = vec![full(grain, 1, "1")];
     for sequence in 2..=count {
         let prev = all[all.len() - 1].digest();
@@ -37,13 +36,13 @@ fn history(grain: &GrainId, count: u64) -> Vec<Entry> {
     all
 }
 
-fn told(count: u64) -> String {
+pub(crate) fn told(count: u64) -> String {
     let numbers: Vec<String> = (1..=count).map(|number| number.to_string()).collect();
     numbers.join(" ")
 }
 
 /// Puts a Delta's payload behind the state.
-struct Behind;
+pub(crate) struct Behind;
 
 impl Fold for Behind {
     fn fold(&self, _: &GrainId, state: &[u8], delta: &Entry) -> Result<Bytes, FoldError> {
@@ -51,7 +50,7 @@ impl Fold for Behind {
     }
 }
 
-async fn bound(url: &str) -> PostgresReplicaStore {
+pub(crate) async fn bound(url: &str) -> PostgresReplicaStore {
     let store = PostgresReplicaStore::open(url, Some(Arc::new(Behind)))
         .await
         .unwrap();
@@ -59,7 +58,7 @@ async fn bound(url: &str) -> PostgresReplicaStore {
     store
 }
 
-fn run(mark: &Mark, grain: &GrainId, entries: &[Entry]) -> Advance {
+pub(crate) fn run(mark: &Mark, grain: &GrainId, entries: &[Entry]) -> Advance {
     Advance {
         grain: grain.clone(),
         generation: mark.generation,
@@ -67,7 +66,7 @@ fn run(mark: &Mark, grain: &GrainId, entries: &[Entry]) -> Advance {
     }
 }
 
-async fn mark(store: &PostgresReplicaStore, grain: &GrainId) -> Mark {
+pub(crate) async fn mark(store: &PostgresReplicaStore, grain: &GrainId) -> Mark {
     let grains = std::slice::from_ref(grain);
     store.cursor(grains).await.unwrap().remove(0)
 }
@@ -103,172 +102,6 @@ async fn a_reopened_store_goes_on_where_it_was() {
     assert_eq!((outcome.applied, outcome.stop), (1, None));
     let replica = store.get(&here).await.unwrap().unwrap();
     assert_eq!(replica.state(), Some(told(3).as_bytes()));
-}
-
-/// Applies a grain's whole history step by step, whoever else does; how many entries it moved it by.
-async fn follow(
-    store: PostgresReplicaStore,
-    histories: Arc<Vec<Vec<Entry>>>,
-    step: usize,
-) -> usize {
-    let grains: Vec<GrainId> = histories.iter().map(|all| all[0].grain().clone()).collect();
-    let mut applied = 0;
-    loop {
-        let marks = store.cursor(&grains).await.unwrap();
-        let runs: Vec<Advance> = marks
-            .iter()
-            .zip(&*histories)
-            .filter_map(|(mark, all)| {
-                let from = usize::try_from(mark.cursor.sequence.get()).unwrap();
-                let entries: Vec<Entry> = all.iter().skip(from).take(step).cloned().collect();
-                (!entries.is_empty()).then(|| run(mark, all[0].grain(), &entries))
-            })
-            .collect();
-        if runs.is_empty() {
-            return applied;
-        }
-        let asked = runs.clone();
-        let outcomes = store.apply(&log(), runs).await.unwrap();
-        for (asked, outcome) in asked.iter().zip(outcomes) {
-            assert_eq!(outcome.stop, None, "of {}", asked.grain);
-            let last = asked.entries[asked.entries.len() - 1].cursor();
-            assert!(outcome.mark.cursor >= last, "{outcome:?}");
-            applied += outcome.applied;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn processes_that_apply_the_same_runs_move_each_replica_once_by_each_entry() {
-    const GRAINS: usize = 20;
-    const LENGTH: u64 = 60;
-    if !is_installed() {
-        return;
-    }
-    let url = fresh();
-    // In another order for each process, so that a ring of waiters would form if it could.
-    let mut histories: Vec<Vec<Entry>> = (0..GRAINS)
-        .map(|key| history(&grain(&key.to_string()), LENGTH))
-        .collect();
-    let mut tasks = Vec::new();
-    for (step, pooler) in [(1, false), (2, true), (3, false)] {
-        let config = PostgresReplicaStore::builder(&url).unwrap().pooler(pooler);
-        let store = config.fold(Arc::new(Behind)).open().await.unwrap();
-        store.bind(&log(), None).await.unwrap();
-        histories.rotate_left(7);
-        tasks.push(tokio::spawn(follow(
-            store,
-            Arc::new(histories.clone()),
-            step,
-        )));
-    }
-    let mut applied = 0;
-    for task in tasks {
-        applied += task.await.unwrap();
-    }
-    assert_eq!(applied, GRAINS * usize::try_from(LENGTH).unwrap());
-    let store = bound(&url).await;
-    for all in histories {
-        let replica = store.get(all[0].grain()).await.unwrap().unwrap();
-        assert_eq!(replica.state(), Some(told(LENGTH).as_bytes()));
-        assert_eq!(replica.digest(), all[all.len() - 1].digest());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_racing_rebases_each_that_is_answered_raised_the_generation_once() {
-    if !is_installed() {
-        return;
-    }
-    let url = fresh();
-    let id = grain("set back");
-    let all = Arc::new(history(&id, 5));
-    let tasks: Vec<_> = (0..6_usize)
-        .map(|task| {
-            let (url, id, all) = (url.clone(), id.clone(), Arc::clone(&all));
-            tokio::spawn(async move {
-                let store = bound(&url).await;
-                let mut won = 0;
-                for turn in 0..30 {
-                    let mark = mark(&store, &id).await;
-                    if (task + turn) % 3 == 0 {
-                        let runs = vec![run(&mark, &id, &all)];
-                        let outcome = store.apply(&log(), runs).await.unwrap().remove(0);
-                        let why = outcome.stop.map(|stop| stop.why);
-                        assert!(matches!(why, None | Some(StopReason::Moved)), "{why:?}");
-                        continue;
-                    }
-                    let rebase = Rebase {
-                        grain: id.clone(),
-                        expected: Expected::from(&mark),
-                        entries: all[..=turn % 5].to_vec(),
-                    };
-                    let outcome = store.rebase(&log(), rebase).await.unwrap();
-                    match outcome.stop.map(|stop| stop.why) {
-                        None => won += 1,
-                        Some(why) => assert_eq!(why, StopReason::Moved),
-                    }
-                }
-                won
-            })
-        })
-        .collect();
-    let mut won = 0;
-    for task in tasks {
-        won += task.await.unwrap();
-    }
-    let store = bound(&url).await;
-    let replica = store.get(&id).await.unwrap().unwrap();
-    assert!(won > 0);
-    assert_eq!(replica.generation(), Generation::new(won));
-    let sequence = replica.cursor().sequence.get();
-    assert_eq!(replica.state(), Some(told(sequence).as_bytes()));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn removals_get_through_applies_and_no_late_apply_brings_a_replica_back() {
-    if !is_installed() {
-        return;
-    }
-    let url = fresh();
-    let ids: Vec<GrainId> = ["a", "b", "c"].map(grain).to_vec();
-    let done = Arc::new(AtomicBool::new(false));
-    let mut tasks = Vec::new();
-    for _ in 0..4 {
-        let store = bound(&url).await;
-        let (ids, done) = (ids.clone(), Arc::clone(&done));
-        tasks.push(tokio::spawn(async move {
-            let mut known = vec![Generation::default(); ids.len()];
-            while !done.load(Ordering::Relaxed) {
-                let marks = store.cursor(&ids).await.unwrap();
-                for (mark, known) in marks.iter().zip(&mut known) {
-                    assert!(mark.generation >= *known, "{mark:?} after {known}");
-                    *known = mark.generation;
-                }
-                let runs = marks.iter().zip(&ids).map(|(mark, id)| {
-                    let next = mark.cursor.sequence.get() + 1;
-                    run(mark, id, &[full(id, next, vec![7; 100])])
-                });
-                for outcome in store.apply(&log(), runs.collect()).await.unwrap() {
-                    let why = outcome.stop.map(|stop| stop.why);
-                    assert!(matches!(why, None | Some(StopReason::Moved)), "{why:?}");
-                }
-            }
-        }));
-    }
-    let store = bound(&url).await;
-    let mut removed = 0;
-    while removed < 100 {
-        removed += store.prune(&ids).await.unwrap();
-        let marks = store.cursor(&ids).await.unwrap();
-        for (mark, id) in marks.iter().zip(&ids) {
-            removed += u64::from(store.remove(id, mark.into()).await.unwrap());
-        }
-    }
-    done.store(true, Ordering::Relaxed);
-    for task in tasks {
-        task.await.unwrap();
-    }
 }
 
 #[tokio::test]
