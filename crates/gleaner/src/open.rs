@@ -148,6 +148,12 @@ fn split(url: &str) -> Result<(&str, &str), OpenError> {
         .ok_or_else(|| OpenError::NotAUrl { url: redacted(url) })
 }
 
+#[cfg(any(
+    feature = "memory",
+    feature = "sqlite",
+    feature = "grpc",
+    feature = "postgres"
+))]
 fn bad(url: &str, why: impl Into<String>) -> OpenError {
     OpenError::BadUrl {
         url: redacted(url),
