@@ -45,9 +45,9 @@ pub enum News {
         key: String,
         /// Where it stood.
         cursor: Cursor,
-        /// The age and the health that the answer was stamped with.
+        /// The age that the answer was stamped with.
         age: Duration,
-        /// Likewise.
+        /// The health likewise.
         health: String,
         /// Just before it was read.
         at: Duration,
