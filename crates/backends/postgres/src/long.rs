@@ -152,6 +152,8 @@ impl Long {
             .map(|((_, run), judged)| Ok(judged.answer(run)))
             .collect();
         if judged.iter().all(|judged| judged.writes.is_empty()) {
+            // Committed, not rolled back: a retry is answered as durable, and what it found may be waiting
+            // for a standby still. Row locks make this a commit that waits behind it.
             session.commit().await?;
             return Ok((answers, Moves::new()));
         }
