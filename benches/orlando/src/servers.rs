@@ -2,7 +2,7 @@
 //!
 //! The log is opened as a user would, with the pool that it makes for itself.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,8 +141,8 @@ async fn catch_up(work: &Work, log: Arc<PostgresReplicationLog>) -> Outcome<()> 
     Ok(())
 }
 
-/// Follows grains that stand still, says so, and goes on until its input ends: what that costs is seen
-/// from outside.
+/// Follows grains that stand still, says so, and goes on until it is told that it was measured: what that
+/// costs is seen from outside.
 async fn idle(work: &Work, log: Arc<PostgresReplicationLog>) -> Outcome<()> {
     let store = Arc::new(ReplicaStore::new());
     let counted = Counted::new(log, false);
@@ -152,9 +152,13 @@ async fn idle(work: &Work, log: Arc<PostgresReplicationLog>) -> Outcome<()> {
     while counted.calls() < 2 * u64::from(work.grains) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    println!("ready");
-    std::io::stdout().flush()?;
-    let ended = || std::io::stdin().lock().read_to_end(&mut Vec::new());
-    tokio::task::spawn_blocking(ended).await??;
-    Ok(())
+    say("ready")?;
+    let told = || std::io::stdin().read_line(&mut String::new());
+    tokio::task::spawn_blocking(told).await??;
+    say("done")
+}
+
+fn say(what: &str) -> Outcome<()> {
+    println!("{what}");
+    Ok(std::io::stdout().flush()?)
 }
