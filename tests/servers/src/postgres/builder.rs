@@ -1,0 +1,122 @@
+//! [`PostgresBuilder`]: settings and place of a new cluster.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{ADMIN, Cluster, Passwords, Postgres, ROLE, guardian_for, installed};
+use crate::guardian::text;
+use crate::missing::Missing;
+
+/// What is in every cluster's `postgresql.conf` behind what `initdb` wrote.
+const SETTINGS: [(&str, &str); 8] = [
+    ("listen_addresses", "127.0.0.1"),
+    // Its path would have to be short, and one way in is enough.
+    ("unix_socket_directories", ""),
+    ("max_connections", "200"),
+    ("shared_buffers", "64MB"),
+    ("wal_level", "replica"),
+    ("max_wal_senders", "10"),
+    ("logging_collector", "off"),
+    // Clocks of clients do not change what the log says.
+    ("log_timezone", "UTC"),
+];
+
+/// A cluster that is not there yet.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct PostgresBuilder {
+    settings: Vec<(String, String)>,
+    folder: Option<PathBuf>,
+}
+
+impl PostgresBuilder {
+    /// A line of `postgresql.conf`. The last of a name counts, and `ALTER SYSTEM` changes it later.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Puts the data into a new folder within this one, a small file system of the test's own perhaps, and
+    /// not into a temporary one. The log stays out of it.
+    ///
+    /// The folder is given to the user that the server runs as, who must be let through all folders above
+    /// it (mode 0711, where [`tempfile`](https://docs.rs/tempfile) gives 0700). It is left as it was found,
+    /// empty, once the server is dropped.
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Makes it and starts it; returns when it answers.
+    ///
+    /// # Errors
+    /// If PostgreSQL is not installed.
+    ///
+    /// # Panics
+    /// If it does not come up, with the end of its log.
+    pub fn start(self) -> Result<Postgres, Missing> {
+        let (programs, user) = installed()?;
+        let guardian = guardian_for(&user);
+        let data = match &self.folder {
+            Some(folder) => {
+                user.give(folder);
+                let data = folder.join("data");
+                guardian.also_remove(&data);
+                data
+            }
+            None => guardian.folder().join("data"),
+        };
+        let cluster = Cluster {
+            programs,
+            user,
+            data,
+            passwords: Passwords::draw(),
+        };
+
+        let password = guardian.folder().join("password");
+        fs::write(&password, &cluster.passwords.admin)
+            .unwrap_or_else(|error| panic!("{}: {error}", password.display()));
+        cluster.user.give(&password);
+        guardian.run(&cluster.command(
+            "initdb",
+            &[
+                "--pgdata",
+                text(&cluster.data),
+                "--username",
+                ADMIN,
+                "--pwfile",
+                text(&password),
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--no-locale",
+                // A machine that loses power takes the test with it.
+                "--no-sync",
+            ],
+        ));
+        self.write_settings(&cluster.data.join("postgresql.conf"));
+
+        let server = Postgres::on_a_free_port(cluster, guardian);
+        let password = &server.program.passwords.role;
+        server.sql(&format!(
+            "CREATE ROLE {ROLE} LOGIN PASSWORD '{password}';\nCREATE DATABASE {ROLE} OWNER {ROLE};"
+        ));
+        Ok(server)
+    }
+
+    fn write_settings(&self, file: &Path) {
+        let ours = SETTINGS
+            .iter()
+            .map(|(name, value)| format!("{name} = '{value}'\n"));
+        let theirs = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")));
+        let lines: String = ours.chain(theirs).collect();
+        OpenOptions::new()
+            .append(true)
+            .open(file)
+            .and_then(|mut file| file.write_all(lines.as_bytes()))
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+}
