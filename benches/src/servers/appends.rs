@@ -14,12 +14,15 @@ const BATCH: usize = 500;
 
 /// A task for each grain, which appends one entry after the other.
 pub(crate) async fn one_by_one<C: Contender>(work: &Work, contender: C) -> Outcome<()> {
-    line("fsync_p50_ms", fsync_p50_ms(&work.folder)?);
+    let metric = |of| format!("append_{}_{of}", work.grains);
+    line(&metric("fsync_p50_ms"), fsync_p50_ms(&work.folder)?);
     let contender = Arc::new(contender);
     let ids = ids(work.grains)?;
     // A state of each grain before the clock starts: what is measured is not how a grain begins.
     for (task, grain) in ids.iter().enumerate() {
-        contender.append(task, entry(grain, 1, work.payload)).await?;
+        contender
+            .append(task, entry(grain, 1, work.payload))
+            .await?;
     }
     begin();
     let began = nanos();
@@ -34,7 +37,9 @@ pub(crate) async fn one_by_one<C: Contender>(work: &Work, contender: C) -> Outco
                 let mut sequence = 1;
                 while nanos() < until {
                     sequence += 1;
-                    contender.append(task, entry(&grain, sequence, bytes)).await?;
+                    contender
+                        .append(task, entry(&grain, sequence, bytes))
+                        .await?;
                 }
                 Outcome::Ok(sequence - 1)
             })
@@ -45,16 +50,18 @@ pub(crate) async fn one_by_one<C: Contender>(work: &Work, contender: C) -> Outco
         appended += task.await??;
     }
     let rate = appended as f64 * 1e9 / (nanos() - began) as f64;
-    line(&format!("append_{}_per_second", work.grains), rate);
+    line(&metric("per_second"), rate);
     Ok(())
 }
 
 /// Batches, one after the other, each of other grains than the one before.
 pub(crate) async fn batches<C: Contender>(work: &Work, contender: C) -> Outcome<()> {
-    line("fsync_p50_ms", fsync_p50_ms(&work.folder)?);
+    line("append_batch_fsync_p50_ms", fsync_p50_ms(&work.folder)?);
     let ids = ids(work.grains)?;
     let batch = |grains: &[_], sequence| -> Vec<_> {
-        let entries = grains.iter().map(|grain| entry(grain, sequence, work.payload));
+        let entries = grains
+            .iter()
+            .map(|grain| entry(grain, sequence, work.payload));
         entries.collect()
     };
     for grains in ids.chunks(BATCH) {

@@ -71,7 +71,13 @@ pub(crate) fn measure(
     server.sql("CHECKPOINT");
 
     let (began, queries) = next_count(server, database)?;
-    let processors = || Outcome::Ok((nanos(), family_nanos(postmaster)?, process_nanos(side.pid())?));
+    let processors = || {
+        Outcome::Ok((
+            nanos(),
+            family_nanos(postmaster)?,
+            process_nanos(side.pid())?,
+        ))
+    };
     let before = processors()?;
     sleep(Duration::from_secs_f64(work.seconds));
     let after = processors()?;

@@ -1,7 +1,6 @@
 //! `lag_hint`, `lag_poll`: from just before an append is made until the reader of a follower in another
 //! process is given it.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,15 +68,15 @@ pub(crate) fn publish(case: Case, work: &Work, url: &str, runtime: &Runtime) -> 
         ended = ended.max(answered);
     }
     let mut lags = lags_ms(&appended, &hear_seen(&follower, work.grains)?)?;
-    for (name, samples, part) in [
-        ("p50_ms", &mut lags, 0.5),
-        ("p99_ms", &mut lags, 0.99),
-        ("append_p50_ms", &mut took, 0.5),
-        ("append_p99_ms", &mut took, 0.99),
-        ("writer_late_p99_ms", &mut late, 0.99),
+    for (name, samples) in [
+        ("", &mut lags),
+        ("append_", &mut took),
+        ("late_", &mut late),
     ] {
-        let value = quantile(samples, part).ok_or("nothing was appended")?;
-        line(&format!("{}_{name}", case.name()), value);
+        for (of, part) in [("p50_ms", 0.5), ("p99_ms", 0.99)] {
+            let value = quantile(samples, part).ok_or("nothing was appended")?;
+            line(&format!("{}_{name}{of}", case.name()), value);
+        }
     }
     let reached = entries as f64 * 1e9 / (ended - began) as f64;
     line(&format!("{}_appends_per_second", case.name()), reached);
@@ -86,9 +85,10 @@ pub(crate) fn publish(case: Case, work: &Work, url: &str, runtime: &Runtime) -> 
 
 /// How many appends there are: the same number to each grain.
 fn appends(work: &Work) -> u64 {
-    let all = f64::from(work.rate) * work.seconds;
-    let each = (all / f64::from(work.grains)).round().max(1.0) as u64;
-    each * u64::from(work.grains)
+    let all =
+        Duration::from_secs_f64(work.seconds).as_millis() as u64 * u64::from(work.rate) / 1_000;
+    let grains = u64::from(work.grains);
+    (all / grains).max(1) * grains
 }
 
 /// The process that follows: with a log, and connections, of its own.

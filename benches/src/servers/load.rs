@@ -27,7 +27,10 @@ pub(crate) fn family_nanos(parent: u32) -> Outcome<u64> {
     let tick = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
     nanos += stat.ended_ticks * tick;
     for entry in fs::read_dir("/proc")? {
-        let pid = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        let pid = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         let Some(pid) = pid else { continue };
         if Stat::of(pid).is_some_and(|stat| stat.parent == parent) {
             nanos += process_nanos(pid).unwrap_or(0);
@@ -92,7 +95,10 @@ mod tests {
         let own = std::process::id();
         let busy = || {
             let mut command = std::process::Command::new("sh");
-            command.args(["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read line"]);
+            command.args([
+                "-c",
+                "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read line",
+            ]);
             command.stdin(std::process::Stdio::piped());
             command.spawn().unwrap()
         };

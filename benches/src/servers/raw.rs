@@ -80,6 +80,11 @@ impl Raw {
     }
 }
 
+/// One thing of each entry.
+fn all<'a, T>(entries: &'a [Entry], of: impl Fn(&'a Entry) -> T) -> Vec<T> {
+    entries.iter().map(of).collect()
+}
+
 fn slice(grain: &GrainId) -> i16 {
     Slice::of(grain).get().cast_signed()
 }
@@ -137,9 +142,6 @@ impl Contender for Raw {
             append_batch,
             ..
         } = self.connection(0)?;
-        fn all<'a, T>(entries: &'a [Entry], of: impl Fn(&'a Entry) -> T) -> Vec<T> {
-            entries.iter().map(of).collect()
-        }
         let appended = client
             .execute(
                 append_batch,
@@ -170,10 +172,19 @@ impl Contender for Raw {
         let Prepared {
             client, catch_up, ..
         } = self.connection(0)?;
-        let types: Vec<_> = wants.iter().map(|(id, _)| id.grain_type().as_bytes()).collect();
-        let keys: Vec<_> = wants.iter().map(|(id, _)| id.grain_key().as_bytes()).collect();
+        let types: Vec<_> = wants
+            .iter()
+            .map(|(id, _)| id.grain_type().as_bytes())
+            .collect();
+        let keys: Vec<_> = wants
+            .iter()
+            .map(|(id, _)| id.grain_key().as_bytes())
+            .collect();
         let epochs: Vec<_> = wants.iter().map(|(_, at)| number(at.epoch.get())).collect();
-        let sequences: Vec<_> = wants.iter().map(|(_, at)| number(at.sequence.get())).collect();
+        let sequences: Vec<_> = wants
+            .iter()
+            .map(|(_, at)| number(at.sequence.get()))
+            .collect();
         let rows = client
             .query(catch_up, &[&types, &keys, &epochs, &sequences])
             .await?;
@@ -187,7 +198,10 @@ impl Contender for Raw {
     async fn end(&self) -> Outcome<Vec<i64>> {
         let Prepared { client, end, .. } = self.connection(0)?;
         let rows = client.query(end, &[]).await?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        Ok(rows
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<_, _>>()?)
     }
 
     async fn page(
@@ -196,9 +210,9 @@ impl Contender for Raw {
         moved: &mut Vec<(GrainId, Cursor)>,
     ) -> Outcome<bool> {
         let Prepared { client, page, .. } = self.connection(0)?;
-        let share = i64::from(NAMES as u32 / u32::from(SHARDS));
+        let most = NAMES / usize::from(SHARDS);
         let rows = client
-            .query(page, &[&*since, &TYPE.as_bytes(), &share])
+            .query(page, &[&*since, &TYPE.as_bytes(), &i64::try_from(most)?])
             .await?;
         let mut complete = true;
         for of_shard in rows.chunk_by(|one, other| shard_of(one) == shard_of(other)) {
@@ -208,9 +222,11 @@ impl Contender for Raw {
             let shard: i16 = last.try_get(0)?;
             let end: i64 = last.try_get(1)?;
             let reached: Option<i64> = last.try_get(2)?;
-            let is_full = of_shard.len() as i64 == share;
+            let is_full = of_shard.len() == most;
             let reached = reached.filter(|_| is_full).unwrap_or(end);
-            *since.get_mut(usize::try_from(shard)?).ok_or("no such shard")? = reached;
+            *since
+                .get_mut(usize::try_from(shard)?)
+                .ok_or("no such shard")? = reached;
             complete &= reached == end;
             for row in of_shard {
                 if let Some(name) = row.try_get::<_, Option<&[u8]>>(3)? {

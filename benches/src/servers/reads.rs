@@ -6,7 +6,7 @@ use gleaner::{Cursor, GrainId};
 use gleaner_measure::{Work, begin, line, nanos, quantile};
 
 use super::contender::Contender;
-use super::{raw, URL};
+use super::{URL, raw};
 use crate::Outcome;
 use crate::versus::logs::{entry, ids};
 

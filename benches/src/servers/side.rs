@@ -31,9 +31,7 @@ pub(crate) fn run(side: Side, words: Vec<String>) -> Outcome<()> {
         (Side::Gleaner, Case::LagHint | Case::LagPoll) if work.role == lag::FOLLOWER => {
             lag::follow(case, &work, &url, &runtime)
         }
-        (Side::Gleaner, Case::LagHint | Case::LagPoll) => {
-            lag::publish(case, &work, &url, &runtime)
-        }
+        (Side::Gleaner, Case::LagHint | Case::LagPoll) => lag::publish(case, &work, &url, &runtime),
         (Side::Gleaner, _) => runtime.block_on(async {
             let ours = Ours::open(&url).await?;
             contend(case, &work, ours).await

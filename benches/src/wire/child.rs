@@ -82,7 +82,8 @@ impl Child {
     /// What is said next, and within this time, must be this.
     pub(crate) fn expect_within(&self, patience: Duration, wanted: Said) -> Outcome<()> {
         let said = self.said.recv_timeout(patience);
-        let said = said.map_err(|error| format!("the {} did not say {wanted}: {error}", self.name))?;
+        let said =
+            said.map_err(|error| format!("the {} did not say {wanted}: {error}", self.name))?;
         match said.map_err(|error| format!("the {}: {error}", self.name))? {
             said if said == wanted => Ok(()),
             said => Err(self.unexpected(said)),
