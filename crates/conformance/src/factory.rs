@@ -33,6 +33,12 @@ pub trait LogFactory: Send + Sync {
     /// The log.
     type Log: ReplicationLog;
 
+    /// Whether there is what it takes to open one: a server that is installed. Where not, say so in a
+    /// line of your own, since the test then passes without having tested anything.
+    fn is_available(&self) -> bool {
+        true
+    }
+
     /// A fresh, empty, private log.
     fn open(&self) -> impl Future<Output = (Self::Guard, Self::Log)> + Send;
 
@@ -56,6 +62,12 @@ pub trait StoreFactory: Send + Sync {
     type Guard: Send + Sync;
     /// The store.
     type Store: ReplicaStore;
+
+    /// Whether there is what it takes to open one: a server that is installed. Where not, say so in a
+    /// line of your own, since the test then passes without having tested anything.
+    fn is_available(&self) -> bool {
+        true
+    }
 
     /// A fresh, empty, private store, bound to no log, with the kit's fold or none.
     fn open(

@@ -30,6 +30,7 @@ mod head;
 mod identity;
 mod limits;
 mod log;
+mod names;
 #[cfg(gleaner_plant)]
 pub mod plant;
 pub mod replica;
@@ -54,6 +55,7 @@ pub use head::{Fence, Head};
 pub use identity::{Identity, LogId};
 pub use limits::Limits;
 pub use log::{Appended, Claim, HeadPage, Page, ReplicationLog, Truncation};
+pub use names::Names;
 pub use replica::{Generation, Mark, RawState, Replica, ReplicaSlot, Stamp};
 pub use slice::Slice;
 pub use slice_set::SliceSet;

@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gleaner_core::{ChangeFeed, Changes, Error, Filter, Moved, Position, Result};
+use gleaner_core::{ChangeFeed, Changes, Error, Filter, Moved, Names, Position, Result};
 use rusqlite::Connection;
 
 use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
 use crate::log::SqliteLog;
-use crate::names::SCAN;
 use crate::rows::{self, head_columns};
 
 const MOVED: &str = concat!(
@@ -64,7 +63,7 @@ fn changes(
     let (mut moved, mut passed, mut reached) = (Vec::new(), 0, after);
     let complete = loop {
         let Some(row) = rows.next()? else { break true };
-        if moved.len() == limit || passed == SCAN {
+        if moved.len() == limit || passed == Names::SCAN {
             break false;
         }
         // What is passed over lies behind `next` for good.

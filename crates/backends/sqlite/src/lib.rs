@@ -12,7 +12,6 @@ mod error;
 mod feed;
 mod file;
 mod log;
-mod names;
 mod place;
 mod read;
 mod readers;

@@ -2,13 +2,12 @@
 
 use gleaner_core::{
     Budget, CatchUp, Caught, Cursor, Entry, Error, ErrorKind, Filter, GrainId, Head, HeadPage,
-    Page, Run, run_after,
+    Names, Page, Run, run_after,
 };
 use rusqlite::{Connection, Rows};
 
 use crate::error::{BACKEND, Fault};
 use crate::file::FileId;
-use crate::names::{Names, SCAN};
 use crate::rows::{self, GrainRow, entry_columns, head_columns};
 
 const LIST: &str = concat!(
@@ -91,7 +90,7 @@ fn list(
             }
             None => {
                 passed += 1;
-                if passed == SCAN {
+                if passed == Names::SCAN {
                     page.next = Some(rows::read_grain(row, 0)?);
                     break;
                 }

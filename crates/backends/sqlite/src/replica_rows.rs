@@ -1,13 +1,12 @@
 //! Rows of the replica store as the words of the contracts, and back.
 
 use gleaner_core::{
-    Digest, Error, Filter, Generation, GrainId, LogId, Mark, Replica, ReplicaPage, Schema, Stamp,
-    UnixMillis,
+    Digest, Error, Filter, Generation, GrainId, LogId, Mark, Names, Replica, ReplicaPage, Schema,
+    Stamp, UnixMillis,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Rows, params};
 
 use crate::error::{BACKEND, Fault};
-use crate::names::{Names, SCAN};
 use crate::rows::{bits, count, cursor, read_grain, read_grain_in, stored};
 
 /// Columns that [`read_row`] reads.
@@ -222,7 +221,7 @@ fn gather(
     while let Some(name) = names.next()? {
         let Some(grain) = read_grain_in(name, 0, filter)? else {
             passed += 1;
-            if passed == SCAN {
+            if passed == Names::SCAN {
                 page.next = Some(read_grain(name, 0)?);
                 break;
             }

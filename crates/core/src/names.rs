@@ -1,20 +1,18 @@
-//! [`Names`]: which part of the index on names a listing walks.
+//! [`Names`]: which part of an index on names a listing walks, for backends that keep one.
 
-use gleaner_core::{Filter, GrainId};
+use crate::{Filter, GrainId};
 
-/// How many rows outside its filter a page passes over before it is handed back as it is, so that no
-/// snapshot is held while all of a large file is looked at.
-pub(crate) const SCAN: usize = 4096;
-
-/// The range of names, in the order of their bytes, that a filter's type and key prefix allow and
-/// that lies strictly after a grain.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Names {
+/// For backends that keep grains in order: the range of names, in the order of their bytes, that a
+/// filter's type and key prefix allow and that lies strictly after a grain.
+///
+/// What lies in it may still be passed over: for its slice, or its prefix where every type is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Names {
     /// There is none.
     None,
     /// Of every type, strictly after type and key.
     All(Vec<u8>, Vec<u8>),
-    /// Of one type: keys from the first to before the second.
+    /// Of this type: keys from the first to before the second.
     OfType(Vec<u8>, Vec<u8>, Vec<u8>),
 }
 
@@ -22,7 +20,12 @@ pub(crate) enum Names {
 const ABOVE: &[u8] = &[0xff];
 
 impl Names {
-    pub(crate) fn of(filter: &Filter, after: Option<&GrainId>) -> Self {
+    /// How many grains outside its filter a page passes over before it is handed back as it is, so that
+    /// no snapshot is held while all of a large log is looked at.
+    pub const SCAN: usize = 4096;
+
+    /// The range of `filter` strictly after `after`.
+    pub fn of(filter: &Filter, after: Option<&GrainId>) -> Self {
         let after =
             after.map(|grain| (grain.grain_type().as_bytes(), grain.grain_key().as_bytes()));
         if filter.first().is_none() {

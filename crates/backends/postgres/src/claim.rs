@@ -1,0 +1,242 @@
+//! Claims and truncations.
+
+use std::collections::{HashMap, HashSet};
+
+use gleaner_core::append::judge_claim;
+use gleaner_core::{Claim, Cursor, Error, GrainId, Head, Kind, Result, Truncation};
+use tokio_postgres::types::Type;
+
+use crate::append::{Appends, Found};
+use crate::columns::Lot;
+use crate::error::{BACKEND, Fault};
+use crate::place::Place;
+use crate::read::GrainNames;
+use crate::rows::{self, compared, head_columns, stored};
+use crate::schema::LOG;
+use crate::session::{Session, Sql};
+
+/// How often claims are tried anew that neither won nor lost: each time somebody else's came between.
+const ATTEMPTS: usize = 8;
+
+/// The statements, for one schema.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    claim: Sql,
+    truncate: Sql,
+}
+
+impl Claims {
+    pub(crate) fn new(schema: &str) -> Self {
+        let sql = |text: &str, types| Sql {
+            text: text
+                .replace("{s}", schema)
+                .replace("{delta}", &Kind::Delta.code().to_string())
+                .replace("{version}", &LOG.version().to_string()),
+            types,
+        };
+        Self {
+            // Shards are locked first, as for appends, whose doc says why.
+            claim: sql(
+                concat!(
+                    "WITH taken AS MATERIALIZED (\
+                       SELECT s.id FROM {s}.shard s WHERE s.id = ANY ($1) ORDER BY s.id FOR UPDATE\
+                     ) INSERT INTO {s}.grain AS g \
+                     (grain_type, grain_key, slice, shard, fence_epoch, fence_writer) \
+                     SELECT i.* FROM unnest($2, $3, $4, $5, $6, $7) \
+                     AS i (grain_type, grain_key, slice, shard, epoch, writer) \
+                     JOIN taken t ON t.id = i.shard \
+                     WHERE (SELECT version FROM {s}.layout WHERE name = 'log') = {version} \
+                     ON CONFLICT (grain_type, grain_key) DO UPDATE \
+                     SET fence_epoch = excluded.fence_epoch, fence_writer = excluded.fence_writer \
+                     WHERE g.fence_epoch IS NULL OR g.fence_epoch < excluded.fence_epoch \
+                     OR (g.fence_epoch = excluded.fence_epoch \
+                     AND g.fence_writer = excluded.fence_writer) \
+                     RETURNING g.grain_type, g.grain_key, ",
+                    head_columns!()
+                ),
+                &[
+                    Type::INT2_ARRAY,
+                    Type::BYTEA_ARRAY,
+                    Type::BYTEA_ARRAY,
+                    Type::INT2_ARRAY,
+                    Type::INT2_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                ],
+            ),
+            truncate: sql(
+                "WITH own AS MATERIALIZED (\
+                   SELECT g.* FROM {s}.grain g WHERE g.grain_type = $1 AND g.grain_key = $2 \
+                   AND (SELECT version FROM {s}.layout WHERE name = 'log') = {version} FOR UPDATE\
+                 ), base AS MATERIALIZED (\
+                   SELECT o.id, e.epoch, e.sequence FROM own o CROSS JOIN LATERAL (\
+                     SELECT e.epoch, e.sequence FROM {s}.entry e WHERE e.grain = o.id \
+                     AND (e.epoch, e.sequence) <= (\
+                     CASE WHEN (o.base_epoch, o.base_sequence) <= ($3, $4) \
+                     THEN o.base_epoch ELSE $3 END, \
+                     CASE WHEN (o.base_epoch, o.base_sequence) <= ($3, $4) \
+                     THEN o.base_sequence ELSE $4 END) AND e.kind <> {delta} \
+                     ORDER BY e.epoch DESC, e.sequence DESC LIMIT 1) e\
+                 ), gone AS (\
+                   DELETE FROM {s}.entry e USING base b WHERE e.grain = b.id \
+                   AND (e.epoch, e.sequence) < (b.epoch, b.sequence) RETURNING 1\
+                 ), counted AS MATERIALIZED (SELECT count(*) AS removed FROM gone\
+                 ), floored AS (\
+                   UPDATE {s}.grain g SET floor_epoch = b.epoch, floor_sequence = b.sequence \
+                   FROM base b CROSS JOIN counted c WHERE c.removed > 0 \
+                   AND g.grain_type = $1 AND g.grain_key = $2 \
+                   RETURNING g.floor_epoch, g.floor_sequence\
+                 ) SELECT c.removed, coalesce(f.floor_epoch, o.floor_epoch), \
+                 coalesce(f.floor_sequence, o.floor_sequence) \
+                 FROM own o CROSS JOIN counted c LEFT JOIN floored f ON true",
+                &[Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8],
+            ),
+        }
+    }
+
+    /// Claims grains, each on its own (L4); the feed does not move.
+    ///
+    /// A claim that the statement does not make has lost to the fence, which is then looked at. The
+    /// same grain again waits for its own turn, so that claims count in the order asked for.
+    pub(crate) async fn claim(
+        &self,
+        appends: &Appends,
+        session: &Session,
+        place: &Place,
+        claims: &[Claim],
+    ) -> Result<Vec<Result<Option<Head>>>, Fault> {
+        let mut answers: Vec<Option<Result<Option<Head>>>> = claims
+            .iter()
+            .map(|claim| judge_claim(None, claim, BACKEND).err().map(Err))
+            .collect();
+        for _ in 0..ATTEMPTS.saturating_add(claims.len()) {
+            let turn = next_turn(claims, &answers);
+            if turn.is_empty() {
+                break;
+            }
+            self.turn(appends, session, place, &turn, &mut answers)
+                .await?;
+        }
+        let raced = |claim: &Claim| {
+            Error::transient(BACKEND, "the fence moves faster than it can be looked at")
+                .of(&claim.grain)
+        };
+        Ok(claims
+            .iter()
+            .zip(answers)
+            .map(|(claim, answer)| answer.unwrap_or_else(|| Err(raced(claim))))
+            .collect())
+    }
+
+    async fn turn(
+        &self,
+        appends: &Appends,
+        session: &Session,
+        place: &Place,
+        turn: &Turn<'_>,
+        answers: &mut [Option<Result<Option<Head>>>],
+    ) -> Result<(), Fault> {
+        let names = GrainNames::of(turn.iter().map(|(_, claim)| &claim.grain));
+        let lots = turn.iter().map(|(_, claim)| Lot::of(&claim.grain));
+        let slices: Vec<i16> = lots.clone().map(|lot| lot.slice).collect();
+        let shards: Vec<i16> = lots.map(|lot| lot.shard).collect();
+        let mut locked = shards.clone();
+        locked.sort_unstable();
+        locked.dedup();
+        let epochs: Vec<i64> = turn
+            .iter()
+            .map(|(_, claim)| stored(claim.epoch.get()))
+            .collect();
+        let writers: Vec<i64> = turn
+            .iter()
+            .map(|(_, claim)| stored(claim.writer.get()))
+            .collect();
+        let rows = session
+            .rows(
+                &self.claim,
+                &[
+                    &locked,
+                    &names.types,
+                    &names.keys,
+                    &slices,
+                    &shards,
+                    &epochs,
+                    &writers,
+                ],
+            )
+            .await?;
+        let asked: HashMap<(&[u8], &[u8]), usize> = names
+            .types
+            .iter()
+            .copied()
+            .zip(names.keys.iter().copied())
+            .zip(turn.iter().map(|(at, _)| *at))
+            .collect();
+        for row in &rows {
+            let name: (&[u8], &[u8]) = (row.try_get(0)?, row.try_get(1)?);
+            if let Some(answer) = asked.get(&name).and_then(|at| answers.get_mut(*at)) {
+                *answer = Some(Ok(rows::read_head(row, 2)?));
+            }
+        }
+        if rows.len() == turn.len() {
+            return Ok(());
+        }
+        LOG.look(session, place).await?;
+        let rows = session
+            .rows(&appends.look, &[&names.types, &names.keys])
+            .await?;
+        for ((at, claim), found) in turn.iter().zip(Found::read(&rows, turn.len())?) {
+            let fence = found.and_then(|found| found.fence);
+            if let Some(answer @ None) = answers.get_mut(*at)
+                && let Err(fenced) = judge_claim(fence.as_ref(), claim, BACKEND)
+            {
+                *answer = Some(Err(fenced));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what lies below the newest base at or below `before` (L7).
+    pub(crate) async fn truncate(
+        &self,
+        session: &Session,
+        place: &Place,
+        grain: &GrainId,
+        before: Cursor,
+    ) -> Result<Truncation, Fault> {
+        let (name, key) = (grain.grain_type().as_bytes(), grain.grain_key().as_bytes());
+        let (epoch, sequence) = (
+            compared(before.epoch.get()),
+            compared(before.sequence.get()),
+        );
+        let rows = session
+            .rows(&self.truncate, &[&name, &key, &epoch, &sequence])
+            .await?;
+        let Some(row) = rows.first() else {
+            LOG.look(session, place).await?;
+            return Ok(Truncation {
+                removed: 0,
+                floor: Cursor::ZERO,
+            });
+        };
+        Ok(Truncation {
+            removed: rows::count(row, 0)?,
+            floor: rows::cursor(row, 1)?,
+        })
+    }
+}
+
+/// Claims that go in one statement, and where they stand among all.
+type Turn<'a> = Vec<(usize, &'a Claim)>;
+
+/// The first unanswered claim of each grain.
+fn next_turn<'a>(claims: &'a [Claim], answers: &[Option<Result<Option<Head>>>]) -> Turn<'a> {
+    let mut taken = HashSet::new();
+    claims
+        .iter()
+        .zip(answers)
+        .enumerate()
+        .filter(|(_, (claim, answer))| answer.is_none() && taken.insert(&claim.grain))
+        .map(|(at, (claim, _))| (at, claim))
+        .collect()
+}

@@ -1,0 +1,149 @@
+//! [`PostgresLogConfig`] and [`PostgresStoreConfig`]: what can be set, and why it is as it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gleaner_core::{Limits, Result};
+
+use crate::log::PostgresLog;
+use crate::place::Place;
+use crate::schema::Layout;
+use crate::session::Sessions;
+
+/// How long an answer is waited for. Far above what a busy server needs; one that hangs is told of as an
+/// error in the end.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Connections. Calls are short and a server's connections dear: one for the appends, one for the feed, two
+/// for the rest.
+const CONNECTIONS: usize = 4;
+
+/// What a log and a store set alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    place: Place,
+    patience: Duration,
+    connections: usize,
+    create: bool,
+}
+
+impl Server {
+    fn new(url: &str) -> Result<Self> {
+        Ok(Self {
+            place: Place::of(url)?,
+            patience: PATIENCE,
+            connections: CONNECTIONS,
+            create: true,
+        })
+    }
+
+    pub(crate) fn sessions(self, layout: &'static Layout) -> Result<Sessions> {
+        Sessions::new(
+            Arc::new(self.place),
+            layout,
+            self.create,
+            self.connections.clamp(1, 256),
+            self.patience,
+        )
+    }
+}
+
+/// The setters of what a log and a store set alike.
+macro_rules! server_setters {
+    () => {
+        /// The schema that the tables lie in; takes the place of the URL's. Default: `gleaner`. Each
+        /// schema holds one log and one replica store.
+        ///
+        /// # Errors
+        /// `Invalid` for a name that is empty, longer than 63 bytes or the server's own.
+        pub fn schema(mut self, name: &str) -> Result<Self> {
+            self.server.place.in_schema(name)?;
+            Ok(self)
+        }
+
+        /// How long an answer of the server is waited for before the operation is `Transient`, or
+        /// `Unknown` where it may have happened. Default: 30 s.
+        pub fn timeout(mut self, at_most: Duration) -> Self {
+            self.server.patience = at_most;
+            self
+        }
+
+        /// The most connections that are held open, beside the one for hints; 1 to 256. Default: 4.
+        pub fn connections(mut self, at_most: usize) -> Self {
+            self.server.connections = at_most;
+            self
+        }
+
+        /// Whether a pooler stands between that hands each transaction to another session, as PgBouncer
+        /// does in transaction mode. Statements are then sent unprepared, nothing is set for a session,
+        /// and no hint is listened for: polls find what has moved. Default: false, or what the URL says.
+        pub fn pooler(mut self, pooler: bool) -> Self {
+            self.server.place.pooler = pooler;
+            self
+        }
+
+        /// Whether tables are made where there are none. Default: true.
+        pub fn create(mut self, create: bool) -> Self {
+            self.server.create = create;
+            self
+        }
+    };
+}
+
+/// How a log is opened.
+///
+/// ```no_run
+/// # async fn open() -> gleaner_core::Result<()> {
+/// use gleaner_core::Limits;
+/// use gleaner_postgres::PostgresLog;
+/// let log = PostgresLog::builder("postgres://gleaner:secret@db.example/app")?
+///     .limits(Limits::default().with_max_payload(1 << 20))
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PostgresLogConfig {
+    pub(crate) server: Server,
+    pub(crate) limits: Limits,
+    pub(crate) hints: bool,
+}
+
+impl PostgresLogConfig {
+    /// A log at a URL, with the defaults.
+    ///
+    /// # Errors
+    /// `Invalid` for the URL.
+    pub fn new(url: &str) -> Result<Self> {
+        Ok(Self {
+            server: Server::new(url)?,
+            limits: Limits::default(),
+            hints: true,
+        })
+    }
+
+    server_setters!();
+
+    /// The largest payload and batch (L12). Default: core's.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether other processes are told of what is appended here, and are listened to: NOTIFY and LISTEN
+    /// on one more connection, which is opened when there is something to tell or somebody waits. Without,
+    /// what others append is found by polls. Default: true.
+    pub fn hints(mut self, hints: bool) -> Self {
+        self.hints = hints;
+        self
+    }
+
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// As [`PostgresLog::open`].
+    pub async fn open(self) -> Result<PostgresLog> {
+        PostgresLog::open_with(self).await
+    }
+}

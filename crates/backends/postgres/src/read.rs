@@ -1,0 +1,522 @@
+//! What is read from a log, each with one statement and so within one snapshot.
+
+use gleaner_core::{
+    Budget, CatchUp, Caught, Cursor, Entry, Error, ErrorKind, Filter, GrainId, Head, HeadPage,
+    Identity, Names, Page, Result, Run, Slice, run_after,
+};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::error::{BACKEND, Fault};
+use crate::place::Place;
+use crate::rows::{
+    self, HEAD, IDENTITY, compared, entry_columns, head_columns, identity_columns, read_entry,
+    read_head,
+};
+use crate::session::{Sessions, Sql};
+
+/// The statements, for one schema.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    identity: Sql,
+    heads: Sql,
+    list: Sql,
+    list_of_type: Sql,
+    read_from: Sql,
+    catch_up: Sql,
+}
+
+/// Cuts rows by bytes: a row is kept while those before it have not used up the budget, so that the one
+/// that crosses it comes too and is left out by the reader, who knows what is owed in any case. Large
+/// payloads lie beside their rows and are not fetched for a row that is cut.
+macro_rules! bytes_before {
+    ($order:literal) => {
+        concat!(
+            "sum(octet_length(e.payload)) OVER (ORDER BY ",
+            $order,
+            " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        )
+    };
+}
+
+/// Which rows of a listing are in the filter: by prefix, where that is not the range's to say, and by
+/// slice, a bit each.
+macro_rules! listed {
+    ($prefix:literal, $slices:literal) => {
+        concat!(
+            "g.head_epoch IS NOT NULL AND (",
+            $prefix,
+            "::bytea IS NULL OR substring(g.grain_key FROM 1 FOR octet_length(",
+            $prefix,
+            ")) = ",
+            $prefix,
+            ") AND (",
+            $slices,
+            "::bytea IS NULL OR get_bit(",
+            $slices,
+            ", g.slice) = 1)"
+        )
+    };
+}
+
+impl Reads {
+    pub(crate) fn new(schema: &str) -> Self {
+        let sql = |text: &str, types| Sql {
+            text: text.replace("{s}", schema),
+            types,
+        };
+        Self {
+            identity: sql(concat!("SELECT ", identity_columns!()), &[]),
+            heads: sql(
+                concat!(
+                    "SELECT i.ord, ",
+                    head_columns!(),
+                    " FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
+                     JOIN {s}.grain g USING (grain_type, grain_key)"
+                ),
+                &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY],
+            ),
+            list: sql(
+                concat!(
+                    "SELECT i.*, g.* FROM (SELECT ",
+                    identity_columns!(),
+                    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
+                    head_columns!(),
+                    ", ",
+                    listed!("$3", "$4"),
+                    " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
+                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+                ),
+                &[
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT8,
+                ],
+            ),
+            list_of_type: sql(
+                concat!(
+                    "SELECT i.*, g.* FROM (SELECT ",
+                    identity_columns!(),
+                    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
+                    head_columns!(),
+                    ", ",
+                    listed!("NULL", "$4"),
+                    " FROM {s}.grain g \
+                     WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
+                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+                ),
+                &[
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT8,
+                ],
+            ),
+            read_from: sql(
+                concat!(
+                    "SELECT g.floor_epoch, g.floor_sequence, e.* FROM {s}.grain g \
+                     LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
+                    entry_columns!(),
+                    ", count(*) OVER () AS found, ",
+                    bytes_before!("e.epoch, e.sequence"),
+                    " AS before FROM (SELECT * FROM {s}.entry e \
+                     WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
+                     ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
+                     WHERE e.before IS NULL OR e.before < $6 \
+                     ORDER BY e.epoch, e.sequence) e ON true \
+                     WHERE g.grain_type = $1 AND g.grain_key = $2"
+                ),
+                &[
+                    Type::BYTEA,
+                    Type::BYTEA,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                    Type::INT8,
+                ],
+            ),
+            // A row for each head, and one for each entry that the budget may allow. The limit within ends
+            // the work: entries come in the order asked for, grain by grain.
+            catch_up: sql(
+                concat!(
+                    "WITH own AS MATERIALIZED (SELECT i.ord, g.id, ",
+                    head_columns!(),
+                    ", CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+                     THEN g.base_epoch ELSE i.epoch END AS epoch, \
+                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+                     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
+                     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
+                     AS i (grain_type, grain_key, epoch, sequence, ord) \
+                     JOIN {s}.grain g USING (grain_type, grain_key)), \
+                     entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
+                    entry_columns!(),
+                    " FROM {s}.entry e WHERE e.grain = o.id \
+                     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
+                     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
+                     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
+                     cut AS (SELECT e.*, ",
+                    bytes_before!("e.ord, e.epoch, e.sequence"),
+                    " AS before FROM entries e) \
+                     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
+                     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
+                     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
+                     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
+                     NULL::int8, ",
+                    identity_columns!(),
+                    " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
+                    head_columns!(),
+                    ", NULL, NULL, NULL, NULL FROM own g \
+                     UNION ALL SELECT e.ord, ",
+                    entry_columns!(),
+                    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
+                     WHERE e.before IS NULL OR e.before < $6 \
+                     ORDER BY ord, epoch NULLS FIRST, sequence"
+                ),
+                &[
+                    Type::BYTEA_ARRAY,
+                    Type::BYTEA_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8,
+                    Type::INT8,
+                ],
+            ),
+        }
+    }
+
+    /// The log's identity, of this moment.
+    pub(crate) async fn identity(&self, sessions: &Sessions) -> Result<Identity> {
+        let rows = sessions.read(&self.identity, &[]).await?;
+        decoded(sessions, identity_of(&rows, &sessions.place))
+    }
+
+    /// The heads of grains, in the order asked for.
+    pub(crate) async fn heads(
+        &self,
+        sessions: &Sessions,
+        grains: &[GrainId],
+    ) -> Result<Vec<Option<Head>>> {
+        let mut heads = vec![None; grains.len()];
+        if grains.is_empty() {
+            return Ok(heads);
+        }
+        let names = GrainNames::of(grains.iter());
+        let rows = sessions
+            .read(&self.heads, &[&names.types, &names.keys])
+            .await?;
+        for row in &rows {
+            let (at, head) = decoded(sessions, place_and_head(row))?;
+            if let Some(place) = at.checked_sub(1).and_then(|at| heads.get_mut(at)) {
+                *place = head;
+            }
+        }
+        Ok(heads)
+    }
+
+    /// A page of the heads in a filter: of what its type and prefix allow, by the index on names.
+    pub(crate) async fn list_heads(
+        &self,
+        sessions: &Sessions,
+        filter: &Filter,
+        after: Option<&GrainId>,
+        limit: usize,
+    ) -> Result<HeadPage> {
+        let limit = limit.max(1);
+        let slices = slice_bits(filter);
+        let prefix = filter.only_prefix().map(str::as_bytes);
+        let scan = limit.saturating_add(Names::SCAN);
+        let scanned = i64::try_from(scan).unwrap_or(i64::MAX);
+        let rows = match Names::of(filter, after) {
+            Names::None => {
+                return Ok(HeadPage {
+                    identity: self.identity(sessions).await?,
+                    heads: Vec::new(),
+                    next: None,
+                });
+            }
+            Names::All(name, key) => {
+                sessions
+                    .read(&self.list, &[&name, &key, &prefix, &slices, &scanned])
+                    .await?
+            }
+            Names::OfType(name, from, below) => {
+                sessions
+                    .read(
+                        &self.list_of_type,
+                        &[&name, &from, &below, &slices, &scanned],
+                    )
+                    .await?
+            }
+        };
+        decoded(sessions, head_page(&rows, &sessions.place, limit, scan))
+    }
+
+    /// The entries of a grain strictly after a cursor.
+    pub(crate) async fn read_from(
+        &self,
+        sessions: &Sessions,
+        grain: &GrainId,
+        after: Cursor,
+        budget: Budget,
+    ) -> Result<Page> {
+        let (name, key) = (grain.grain_type().as_bytes(), grain.grain_key().as_bytes());
+        let (epoch, sequence) = (compared(after.epoch.get()), compared(after.sequence.get()));
+        // One more than asked for tells whether there are more.
+        let limit = clamped(budget.entries()).saturating_add(1);
+        let bytes = clamped(budget.bytes());
+        let rows = sessions
+            .read(
+                &self.read_from,
+                &[&name, &key, &epoch, &sequence, &limit, &bytes],
+            )
+            .await?;
+        decoded(sessions, page(&rows, grain, after, budget))
+    }
+
+    /// What brings replicas from their cursors to the heads.
+    pub(crate) async fn catch_up(
+        &self,
+        sessions: &Sessions,
+        wants: &[(GrainId, Cursor)],
+        budget: Budget,
+    ) -> Result<CatchUp> {
+        if wants.is_empty() {
+            return Ok(CatchUp {
+                identity: self.identity(sessions).await?,
+                grains: Vec::new(),
+            });
+        }
+        let names = GrainNames::of(wants.iter().map(|(grain, _)| grain));
+        let cursors = wants.iter().map(|(_, cursor)| cursor);
+        let epochs: Vec<i64> = cursors.clone().map(|at| compared(at.epoch.get())).collect();
+        let sequences: Vec<i64> = cursors.map(|at| compared(at.sequence.get())).collect();
+        let entries = clamped(budget.entries());
+        let bytes = clamped(budget.bytes());
+        let rows = sessions
+            .read(
+                &self.catch_up,
+                &[
+                    &names.types,
+                    &names.keys,
+                    &epochs,
+                    &sequences,
+                    &entries,
+                    &bytes,
+                ],
+            )
+            .await?;
+        decoded(sessions, caught(&rows, &sessions.place, wants, budget))
+    }
+}
+
+/// A reader's fault, as an error: nothing was changed by it.
+fn decoded<T>(sessions: &Sessions, read: Result<T, Fault>) -> Result<T> {
+    read.map_err(|fault| fault.before("read", &sessions.place.name))
+}
+
+/// Names in two arrays, as the statements take them.
+pub(crate) struct GrainNames<'a> {
+    pub(crate) types: Vec<&'a [u8]>,
+    pub(crate) keys: Vec<&'a [u8]>,
+}
+
+impl<'a> GrainNames<'a> {
+    pub(crate) fn of(grains: impl Iterator<Item = &'a GrainId> + Clone) -> Self {
+        Self {
+            types: grains
+                .clone()
+                .map(|grain| grain.grain_type().as_bytes())
+                .collect(),
+            keys: grains.map(|grain| grain.grain_key().as_bytes()).collect(),
+        }
+    }
+}
+
+/// A number of things, as a limit in a statement: sums of a few of them do not overflow there.
+pub(crate) fn clamped(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX / 4)
+}
+
+/// The slices of a filter, a bit each; none if it is about all.
+pub(crate) fn slice_bits(filter: &Filter) -> Option<Vec<u8>> {
+    let slices = filter.only_slices()?;
+    let mut bits = vec![0_u8; usize::from(Slice::COUNT) / 8];
+    for slice in slices.iter() {
+        // Bit n of the server's is bit n mod 8 of byte n / 8, from the lowest.
+        if let Some(byte) = bits.get_mut(usize::from(slice / 8)) {
+            *byte |= 1 << (slice % 8);
+        }
+    }
+    Some(bits)
+}
+
+fn identity_of(rows: &[Row], place: &Place) -> Result<Identity, Fault> {
+    let row = rows
+        .first()
+        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
+    rows::read_identity(row, 0, place)
+}
+
+fn place_and_head(row: &Row) -> Result<(usize, Option<Head>), Fault> {
+    let at = usize::try_from(rows::count(row, 0)?).unwrap_or_default();
+    Ok((at, read_head(row, 1)?))
+}
+
+fn head_page(rows: &[Row], place: &Place, limit: usize, scan: usize) -> Result<HeadPage, Fault> {
+    const NAME: usize = IDENTITY;
+    const AT: usize = NAME + 2;
+    let mut page = HeadPage {
+        identity: identity_of(rows, place)?,
+        heads: Vec::new(),
+        next: None,
+    };
+    let mut passed = 0;
+    for (at, row) in rows.iter().enumerate() {
+        let Some(is_listed) = row.try_get::<_, Option<bool>>(AT + HEAD)? else {
+            // The one row of an empty listing.
+            break;
+        };
+        if is_listed {
+            let grain = rows::read_grain(row, NAME)?;
+            if let Some(head) = read_head(row, AT)? {
+                page.heads.push((grain.clone(), head));
+            }
+            if page.heads.len() == limit {
+                let is_last = at + 1 == rows.len() && rows.len() < scan;
+                page.next = (!is_last).then_some(grain);
+                break;
+            }
+        } else {
+            passed += 1;
+        }
+        let is_end = at + 1 == rows.len() && rows.len() == scan;
+        if passed == Names::SCAN || is_end {
+            page.next = Some(rows::read_grain(row, NAME)?);
+            break;
+        }
+    }
+    Ok(page)
+}
+
+fn page(rows: &[Row], grain: &GrainId, after: Cursor, budget: Budget) -> Result<Page, Fault> {
+    const AT: usize = 2;
+    const FOUND: usize = AT + 10;
+    let Some(first) = rows.first() else {
+        return Ok(Page::default());
+    };
+    let floor = rows::cursor(first, 0)?;
+    if after != Cursor::ZERO && after < floor {
+        let kind = ErrorKind::Truncated { floor };
+        let message = format!("the history below {floor} is gone");
+        return Err(Error::new(kind, BACKEND, message).at(grain, after).into());
+    }
+    let mut page = Page::default();
+    let mut left = budget;
+    for row in rows {
+        if rows::is_null(row, AT)? {
+            break;
+        }
+        if !left.take(rows::payload_len(row, AT)?, page.entries.is_empty()) {
+            break;
+        }
+        match read_entry(grain, row, AT) {
+            Ok(entry) => page.entries.push(entry),
+            // A later page begins with it, and says so.
+            Err(_) if !page.entries.is_empty() => break,
+            Err(fault) => return Err(fault),
+        }
+    }
+    if !rows::is_null(first, AT)? {
+        page.more = rows::count(first, FOUND)? > page.entries.len() as u64;
+    }
+    Ok(page)
+}
+
+/// Where the columns of a caught-up row lie.
+const ENTRY_AT: usize = 1;
+const HEAD_AT: usize = ENTRY_AT + 10;
+const IDENTITY_AT: usize = HEAD_AT + HEAD;
+
+/// From one row for the identity, one for each grain's head, each followed by those of its entries.
+fn caught(
+    rows: &[Row],
+    place: &Place,
+    wants: &[(GrainId, Cursor)],
+    budget: Budget,
+) -> Result<CatchUp, Fault> {
+    let (first, mut rest) = rows
+        .split_first()
+        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
+    let mut answer = CatchUp {
+        identity: rows::read_identity(first, IDENTITY_AT, place)?,
+        grains: Vec::with_capacity(wants.len()),
+    };
+    let (mut left, mut served) = (budget, false);
+    for (at, (grain, cursor)) in wants.iter().enumerate() {
+        let ord = at as u64 + 1;
+        let mut own = 0;
+        while let Some(row) = rest.get(own)
+            && rows::count(row, 0)? == ord
+        {
+            own += 1;
+        }
+        let (rows, others) = rest.split_at_checked(own).unwrap_or((rest, &[]));
+        rest = others;
+        let one = one(rows, grain, *cursor, &mut left, &mut served);
+        answer.grains.push(match one {
+            Ok(caught) => caught,
+            // A damaged entry or head harms its grain alone.
+            Err(Fault::Refused(error)) => Caught::Failed(error.of(grain)),
+            Err(fault) => return Err(fault),
+        });
+    }
+    Ok(answer)
+}
+
+/// The answer for one grain.
+fn one(
+    rows: &[Row],
+    grain: &GrainId,
+    cursor: Cursor,
+    budget: &mut Budget,
+    served: &mut bool,
+) -> Result<Caught, Fault> {
+    let mut run = Run {
+        head: None,
+        entries: Vec::new(),
+        complete: true,
+    };
+    let Some((first, rows)) = rows.split_first() else {
+        return Ok(Caught::Run(run));
+    };
+    run.head = read_head(first, HEAD_AT)?;
+    let Some(head) = run.head.filter(|head| run_after(cursor, head).is_some()) else {
+        return Ok(Caught::Run(run));
+    };
+    for row in rows {
+        if !budget.take(rows::payload_len(row, ENTRY_AT)?, !*served) {
+            break;
+        }
+        match read_entry(grain, row, ENTRY_AT) {
+            Ok(entry) => run.entries.push(entry),
+            Err(_) if !run.entries.is_empty() => break,
+            Err(fault) => return Err(fault),
+        }
+        *served = true;
+    }
+    let Some(last) = run.entries.last().map(Entry::cursor) else {
+        if !*served {
+            // With nothing served before it, the budget has cut nothing: there is nothing.
+            let message = "the entries towards the head are missing";
+            return Ok(Caught::Failed(
+                Error::permanent(BACKEND, message).at(grain, head.cursor),
+            ));
+        }
+        return Ok(Caught::Deferred);
+    };
+    run.complete = last >= head.cursor;
+    Ok(Caught::Run(run))
+}

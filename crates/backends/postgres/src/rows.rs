@@ -1,0 +1,185 @@
+//! Rows of the log as the words of the contracts, and back.
+
+use bytes::Bytes;
+use gleaner_core::{
+    Cursor, Digest, Draft, Entry, Epoch, Error, Fence, GrainId, Head, Identity, Kind, LogId,
+    Schema, Source, UnixMillis, Writer,
+};
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+
+use crate::error::{BACKEND, Fault};
+use crate::place::Place;
+use crate::schema::LOG;
+
+/// Columns that [`read_head`] reads.
+macro_rules! head_columns {
+    () => {
+        "g.head_epoch, g.head_sequence, g.head_digest, g.head_kind, g.base_epoch, g.base_sequence"
+    };
+}
+/// Columns that [`read_entry`] reads.
+macro_rules! entry_columns {
+    () => {
+        "e.epoch, e.sequence, e.writer, e.kind, e.prev, e.digest, e.written_at, e.source, \
+         e.schema, e.payload"
+    };
+}
+/// Columns that [`read_identity`] reads: version, name drawn, the server's own name and the number of
+/// its timeline, which grows with each promotion and each recovery to a point in time. All of the
+/// snapshot that they are read in.
+macro_rules! identity_columns {
+    () => {
+        "(SELECT version FROM {s}.layout WHERE name = 'log'), (SELECT drawn FROM {s}.log), \
+         (SELECT system_identifier FROM pg_control_system()), \
+         pg_walfile_name(pg_current_wal_lsn())"
+    };
+}
+pub(crate) use {entry_columns, head_columns, identity_columns};
+
+/// How many columns a head takes.
+pub(crate) const HEAD: usize = 6;
+/// How many columns an identity takes.
+pub(crate) const IDENTITY: usize = 4;
+/// The column of the payload among [`entry_columns`].
+const PAYLOAD: usize = 9;
+
+/// A number as it is stored. Cursors were checked to be below 2^53.
+pub(crate) const fn stored(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// A part of a cursor that is only compared with: it may be a number that no entry carries.
+pub(crate) fn compared(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn get<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, Fault> {
+    Ok(row.try_get(at)?)
+}
+
+/// A number that is never negative.
+pub(crate) fn count(row: &Row, at: usize) -> Result<u64, Fault> {
+    let stored: i64 = get(row, at)?;
+    u64::try_from(stored).map_err(|_| damaged(format!("{stored} is no count")))
+}
+
+/// Any 64 bits.
+pub(crate) fn bits(row: &Row, at: usize) -> Result<u64, Fault> {
+    get::<i64>(row, at).map(i64::cast_unsigned)
+}
+
+pub(crate) fn cursor(row: &Row, at: usize) -> Result<Cursor, Fault> {
+    Ok(Cursor::new(count(row, at)?, count(row, at + 1)?))
+}
+
+/// Whether a column holds nothing: what was joined to it is not there.
+pub(crate) fn is_null(row: &Row, at: usize) -> Result<bool, Fault> {
+    Ok(get::<Option<i64>>(row, at)?.is_none())
+}
+
+fn damaged(why: impl Into<String>) -> Fault {
+    Error::permanent(BACKEND, why).into()
+}
+
+fn kind(row: &Row, at: usize) -> Result<Kind, Fault> {
+    let code: i16 = get(row, at)?;
+    let code = u8::try_from(code).map_err(|_| damaged(format!("{code} is no kind")))?;
+    Kind::from_code(code).map_err(|unknown| damaged(unknown.to_string()))
+}
+
+/// The head in the columns [`head_columns`] that begin at `at`; none for a grain without entries.
+pub(crate) fn read_head(row: &Row, at: usize) -> Result<Option<Head>, Fault> {
+    if is_null(row, at)? {
+        return Ok(None);
+    }
+    Ok(Some(Head {
+        cursor: cursor(row, at)?,
+        digest: Digest::new(bits(row, at + 2)?),
+        kind: kind(row, at + 3)?,
+        base: cursor(row, at + 4)?,
+    }))
+}
+
+/// The fence in two columns, if there is one.
+pub(crate) fn read_fence(row: &Row, at: usize) -> Result<Option<Fence>, Fault> {
+    if is_null(row, at)? {
+        return Ok(None);
+    }
+    Ok(Some(Fence {
+        epoch: Epoch::new(count(row, at)?),
+        writer: Writer::new(bits(row, at + 1)?),
+    }))
+}
+
+/// The name in two columns.
+pub(crate) fn read_grain(row: &Row, at: usize) -> Result<GrainId, Fault> {
+    let part = |at| {
+        std::str::from_utf8(get(row, at)?)
+            .map_err(|_| damaged("a stored name is damaged: no UTF-8"))
+    };
+    GrainId::new(part(at)?, part(at + 1)?)
+        .map_err(|invalid| damaged(format!("a stored name is damaged: {invalid}")))
+}
+
+/// How large the payload in the columns [`entry_columns`] that begin at `at` is.
+pub(crate) fn payload_len(row: &Row, at: usize) -> Result<usize, Fault> {
+    Ok(get::<&[u8]>(row, at + PAYLOAD)?.len())
+}
+
+/// The entry in the columns [`entry_columns`] that begin at `at`.
+///
+/// # Errors
+/// `Permanent`, naming grain and cursor, if it is damaged or of a kind that this version does not
+/// know: its digest is computed again.
+pub(crate) fn read_entry(grain: &GrainId, row: &Row, at: usize) -> Result<Entry, Fault> {
+    let cursor = cursor(row, at)?;
+    let here = |fault| match fault {
+        Fault::Refused(error) => Fault::Refused(error.at(grain, cursor)),
+        other => other,
+    };
+    let source = std::str::from_utf8(get(row, at + 7)?)
+        .map_err(|_| here(damaged("the source is no UTF-8")))?;
+    let schema = u32::try_from(get::<i64>(row, at + 8)?)
+        .map_err(|_| here(damaged("the schema is no number of 32 bits")))?;
+    let draft = Draft {
+        grain: grain.clone(),
+        cursor,
+        writer: Writer::new(bits(row, at + 2)?),
+        kind: kind(row, at + 3).map_err(here)?,
+        prev: get::<Option<i64>>(row, at + 4)?.map(|prev| Digest::new(prev.cast_unsigned())),
+        written_at: UnixMillis::new(get(row, at + 6)?),
+        source: Source::new(source),
+        schema: Schema::new(schema),
+        payload: Bytes::copy_from_slice(get(row, at + PAYLOAD)?),
+    };
+    draft
+        .seal_as(Digest::new(bits(row, at + 5)?))
+        .map_err(|mismatch| here(damaged(mismatch.to_string())))
+}
+
+/// The identity in the columns [`identity_columns`] that begin at `at`; refuses a version of the tables
+/// that is not this crate's.
+pub(crate) fn read_identity(row: &Row, at: usize, place: &Place) -> Result<Identity, Fault> {
+    let version: Option<i32> = get(row, at)?;
+    LOG.check(version.unwrap_or_default(), place)?;
+    let drawn: Option<&[u8]> = get(row, at + 1)?;
+    let Some(drawn) = drawn else {
+        return Err(damaged(format!(
+            "the log in {} has lost its name",
+            place.name
+        )));
+    };
+    let server: i64 = get(row, at + 2)?;
+    let segment: &str = get(row, at + 3)?;
+    // The name of a WAL segment begins with its timeline, in eight hexadecimal digits.
+    let timeline = segment
+        .get(..8)
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .ok_or_else(|| damaged(format!("{segment:?} names no timeline")))?;
+    let name = [&server.to_be_bytes(), drawn].concat();
+    Ok(Identity::new(
+        LogId::new(name),
+        timeline.to_be_bytes().to_vec(),
+    ))
+}

@@ -1,0 +1,11 @@
+//! The tests of the PostgreSQL backend, on a private server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on ends"
+)]
+
+mod conformance;
+mod server;
