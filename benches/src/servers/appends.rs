@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gleaner_measure::{Work, begin, fsync_p50_ms, line, nanos};
 
-use super::contender::Contender;
+use super::contender::{Contender, begin_grains};
 use crate::Outcome;
 use crate::versus::logs::{entry, ids};
 
@@ -18,10 +18,11 @@ pub(crate) async fn one_by_one<C: Contender>(work: &Work, contender: C) -> Outco
     line(&metric("fsync_p50_ms"), fsync_p50_ms(&work.folder)?);
     let contender = Arc::new(contender);
     let ids = ids(work.grains)?;
-    // A state of each grain before the clock starts: what is measured is not how a grain begins.
+    // What is measured is not how a grain begins, nor how a statement is prepared.
+    begin_grains(&*contender, &ids, work.payload).await?;
     for (task, grain) in ids.iter().enumerate() {
         contender
-            .append(task, entry(grain, 1, work.payload))
+            .append(task, entry(grain, 2, work.payload))
             .await?;
     }
     begin();
@@ -34,14 +35,14 @@ pub(crate) async fn one_by_one<C: Contender>(work: &Work, contender: C) -> Outco
         .map(|(task, grain)| {
             let contender = contender.clone();
             tokio::spawn(async move {
-                let mut sequence = 1;
+                let mut sequence = 2;
                 while nanos() < until {
                     sequence += 1;
                     contender
                         .append(task, entry(&grain, sequence, bytes))
                         .await?;
                 }
-                Outcome::Ok(sequence - 1)
+                Outcome::Ok(sequence - 2)
             })
         })
         .collect();
@@ -64,9 +65,7 @@ pub(crate) async fn batches<C: Contender>(work: &Work, contender: C) -> Outcome<
             .map(|grain| entry(grain, sequence, work.payload));
         entries.collect()
     };
-    for grains in ids.chunks(BATCH) {
-        contender.append_batch(&batch(grains, 1)).await?;
-    }
+    begin_grains(&contender, &ids, work.payload).await?;
     begin();
     let began = nanos();
     let until = began + Duration::from_secs_f64(work.seconds).as_nanos() as u64;

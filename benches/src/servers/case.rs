@@ -120,12 +120,12 @@ impl Case {
             },
             Self::Idle100k => Work {
                 grains: 100_000,
-                seconds: 15.0,
+                seconds: 12.0,
                 ..work
             },
             Self::Idle10k => Work {
                 grains: 10_000,
-                seconds: 15.0,
+                seconds: 12.0,
                 ..work
             },
             Self::LagHint | Self::LagPoll => Work {

@@ -14,6 +14,7 @@ use gleaner_measure::{Work, nanos};
 use gleaner_servers::Postgres;
 use tokio::runtime::Runtime;
 
+use super::contender::begin_grains;
 use super::load::{family_nanos, process_nanos};
 use super::ours::Ours;
 use super::raw;
@@ -21,7 +22,7 @@ use crate::Outcome;
 use crate::runs::PATIENCE;
 use crate::versus::TYPE;
 use crate::versus::following::in_step;
-use crate::versus::logs::{fill, ids, put_in_step};
+use crate::versus::logs::{ids, put_in_step};
 use crate::wire::child::{Child, wait_for_go};
 use crate::wire::said::Said;
 
@@ -36,7 +37,7 @@ pub(crate) fn rest(work: &Work, url: &str, runtime: &Runtime) -> Outcome<()> {
         let ids = ids(work.grains)?;
         let store = Arc::new(MemoryReplicaStore::new());
         let ours = Ours::open(url).await?;
-        fill(work, &ids, &*ours.log).await?;
+        begin_grains(&ours, &ids, work.payload).await?;
         put_in_step(&ids, &*ours.log, &*store).await?;
         drop(ours);
         raw::tidy(url).await?;

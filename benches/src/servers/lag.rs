@@ -10,13 +10,14 @@ use gleaner_measure::{Work, begin, line, nanos, quantile};
 use tokio::runtime::Runtime;
 
 use super::case::Case;
+use super::contender::begin_grains;
 use super::options::Side;
 use super::ours::Ours;
 use super::{raw, side};
 use crate::Outcome;
 use crate::versus::TYPE;
 use crate::versus::following::in_step;
-use crate::versus::logs::{entry, fill};
+use crate::versus::logs::entry;
 use crate::wire::child::{Child, end_with_the_parent, wait_for_the_parent};
 use crate::wire::lag::{hear_seen, lags_ms, say_seen};
 use crate::wire::order::{FIRST, Order};
@@ -30,10 +31,10 @@ pub(crate) const FOLLOWER: &str = "follower";
 pub(crate) fn publish(case: Case, work: &Work, url: &str, runtime: &Runtime) -> Outcome<()> {
     let order = Order::new(work.grains)?;
     let log = runtime.block_on(async {
-        let log = Ours::open(url).await?.log;
-        fill(work, order.ids(), &*log).await?;
+        let ours = open(case, url).await?;
+        begin_grains(&ours, order.ids(), work.payload).await?;
         raw::tidy(url).await?;
-        Outcome::Ok(log)
+        Outcome::Ok(ours.log)
     })?;
     let following = Work {
         role: FOLLOWER.to_owned(),
@@ -83,6 +84,14 @@ pub(crate) fn publish(case: Case, work: &Work, url: &str, runtime: &Runtime) -> 
     Ok(())
 }
 
+/// Opens the log: told of what others append, or not.
+async fn open(case: Case, url: &str) -> Outcome<Ours> {
+    match case {
+        Case::LagHint => Ours::open(url).await,
+        _ => Ours::open_without_hints(url).await,
+    }
+}
+
 /// How many appends there are: the same number to each grain.
 fn appends(work: &Work) -> u64 {
     let all =
@@ -97,9 +106,8 @@ pub(crate) fn follow(case: Case, work: &Work, url: &str, runtime: &Runtime) -> O
     let order = Order::new(work.grains)?;
     let follower = runtime.block_on(async {
         let store = Arc::new(MemoryReplicaStore::new());
-        let follower = Follower::builder(Ours::open(url).await?.log, store)
+        let follower = Follower::builder(open(case, url).await?.log, store)
             .poll_interval(Duration::from_millis(work.interval_ms))
-            .hints(case == Case::LagHint)
             .spawn();
         follower.follow_all(Filter::grain_type(TYPE)).await?;
         follower.ready().await?;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gleaner::postgres::PostgresLog;
-use gleaner::{Budget, Caught, ChangeFeed, Cursor, Entry, Filter, GrainId, Position, ReplicationLog};
+use gleaner::{
+    Budget, Caught, ChangeFeed, Claim, Cursor, Entry, Filter, GrainId, Position, ReplicationLog,
+};
+use gleaner_postgres::PostgresLog;
 
 use super::contender::{Contender, NAMES};
 use crate::Outcome;
@@ -22,10 +24,21 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) async fn open(url: &str) -> Outcome<Self> {
-        Ok(Self {
-            log: Arc::new(PostgresLog::open(url).await?),
+        Ok(Self::of(PostgresLog::open(url).await?))
+    }
+
+    /// Without NOTIFY and LISTEN.
+    pub(crate) async fn open_without_hints(url: &str) -> Outcome<Self> {
+        Ok(Self::of(
+            PostgresLog::builder(url)?.hints(false).open().await?,
+        ))
+    }
+
+    fn of(log: PostgresLog) -> Self {
+        Self {
+            log: Arc::new(log),
             filter: Filter::grain_type(TYPE),
-        })
+        }
     }
 
     fn feed(&self) -> Outcome<&dyn ChangeFeed> {
@@ -36,6 +49,13 @@ impl Ours {
 #[async_trait]
 impl Contender for Ours {
     type Place = Position;
+
+    async fn claim(&self, claims: &[Claim]) -> Outcome<()> {
+        for claimed in self.log.claim(claims).await? {
+            claimed?;
+        }
+        Ok(())
+    }
 
     async fn append(&self, _task: usize, entry: Entry) -> Outcome<()> {
         self.log.append(entry).await?;

@@ -8,7 +8,7 @@ mod sql;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gleaner::{Cursor, Entry, GrainId, Slice};
+use gleaner::{Claim, Cursor, Entry, GrainId, Slice};
 use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::contender::{Contender, NAMES};
@@ -34,6 +34,7 @@ pub(crate) async fn tidy(url: &str) -> Outcome<()> {
 /// A connection and what is prepared on it.
 struct Prepared {
     client: Client,
+    claim: Statement,
     append: Statement,
     append_batch: Statement,
     catch_up: Statement,
@@ -46,6 +47,7 @@ impl Prepared {
         let client = connect(url).await?;
         client.batch_execute(sql::SESSION).await?;
         Ok(Self {
+            claim: client.prepare(sql::CLAIM).await?,
             append: client.prepare(sql::APPEND).await?,
             append_batch: client.prepare(sql::APPEND_BATCH).await?,
             catch_up: client.prepare(sql::CATCH_UP).await?,
@@ -80,9 +82,9 @@ impl Raw {
     }
 }
 
-/// One thing of each entry.
-fn all<'a, T>(entries: &'a [Entry], of: impl Fn(&'a Entry) -> T) -> Vec<T> {
-    entries.iter().map(of).collect()
+/// One thing of each: a column.
+fn all<'a, T, U>(of: &'a [T], one: impl Fn(&'a T) -> U) -> Vec<U> {
+    of.iter().map(one).collect()
 }
 
 fn slice(grain: &GrainId) -> i16 {
@@ -107,6 +109,27 @@ impl Contender for Raw {
     /// The last place seen in each shard.
     type Place = Vec<i64>;
 
+    async fn claim(&self, claims: &[Claim]) -> Outcome<()> {
+        let Prepared { client, claim, .. } = self.connection(0)?;
+        let claimed = client
+            .execute(
+                claim,
+                &[
+                    &all(claims, |claim| claim.grain.grain_type().as_bytes()),
+                    &all(claims, |claim| claim.grain.grain_key().as_bytes()),
+                    &all(claims, |claim| slice(&claim.grain)),
+                    &all(claims, |claim| shard(&claim.grain)),
+                    &all(claims, |claim| number(claim.epoch.get())),
+                    &all(claims, |claim| number(claim.writer.get())),
+                ],
+            )
+            .await?;
+        if claimed == claims.len() as u64 {
+            return Ok(());
+        }
+        Err(format!("{claimed} of {} claims were made", claims.len()).into())
+    }
+
     async fn append(&self, task: usize, entry: Entry) -> Outcome<()> {
         let Prepared { client, append, .. } = self.connection(task)?;
         let grain = entry.grain();
@@ -116,7 +139,6 @@ impl Contender for Raw {
                 &[
                     &grain.grain_type().as_bytes(),
                     &grain.grain_key().as_bytes(),
-                    &slice(grain),
                     &shard(grain),
                     &number(entry.epoch().get()),
                     &number(entry.sequence().get()),
@@ -148,7 +170,6 @@ impl Contender for Raw {
                 &[
                     &all(entries, |entry| entry.grain().grain_type().as_bytes()),
                     &all(entries, |entry| entry.grain().grain_key().as_bytes()),
-                    &all(entries, |entry| slice(entry.grain())),
                     &all(entries, |entry| shard(entry.grain())),
                     &all(entries, |entry| number(entry.epoch().get())),
                     &all(entries, |entry| number(entry.sequence().get())),
@@ -172,21 +193,16 @@ impl Contender for Raw {
         let Prepared {
             client, catch_up, ..
         } = self.connection(0)?;
-        let types: Vec<_> = wants
-            .iter()
-            .map(|(id, _)| id.grain_type().as_bytes())
-            .collect();
-        let keys: Vec<_> = wants
-            .iter()
-            .map(|(id, _)| id.grain_key().as_bytes())
-            .collect();
-        let epochs: Vec<_> = wants.iter().map(|(_, at)| number(at.epoch.get())).collect();
-        let sequences: Vec<_> = wants
-            .iter()
-            .map(|(_, at)| number(at.sequence.get()))
-            .collect();
         let rows = client
-            .query(catch_up, &[&types, &keys, &epochs, &sequences])
+            .query(
+                catch_up,
+                &[
+                    &all(wants, |(grain, _)| grain.grain_type().as_bytes()),
+                    &all(wants, |(grain, _)| grain.grain_key().as_bytes()),
+                    &all(wants, |(_, at)| number(at.epoch.get())),
+                    &all(wants, |(_, at)| number(at.sequence.get())),
+                ],
+            )
             .await?;
         let states = rows.iter().map(|row| {
             let payload: &[u8] = row.try_get(3)?;

@@ -5,25 +5,23 @@ use std::collections::HashSet;
 use gleaner::{Cursor, GrainId};
 use gleaner_measure::{Work, begin, line, nanos, quantile};
 
-use super::contender::Contender;
+use super::contender::{Contender, append_states, begin_grains};
 use super::{URL, raw};
 use crate::Outcome;
-use crate::versus::logs::{entry, ids};
+use crate::versus::logs::ids;
 
 /// Of so many grains one has moved.
 const EVERY: usize = 10;
 /// How many grains are behind in one catch-up.
 const BEHIND: usize = 1_000;
-/// How many are written at once while filling.
-const CHUNK: usize = 1_000;
 
 /// Reads over and over, all of the feed and then other thousands of grains, and prints the medians.
 pub(crate) async fn run<C: Contender>(work: &Work, contender: C) -> Outcome<()> {
     let ids = ids(work.grains)?;
-    append(work, &contender, ids.iter(), 1).await?;
+    begin_grains(&contender, &ids, work.payload).await?;
     let before = contender.end().await?;
     let moved: Vec<&GrainId> = ids.iter().step_by(EVERY).collect();
-    append(work, &contender, moved.iter().copied(), 2).await?;
+    append_states(&contender, moved.iter().copied(), 2, work.payload).await?;
     raw::tidy(&std::env::var(URL)?).await?;
     begin();
 
@@ -54,21 +52,6 @@ pub(crate) async fn run<C: Contender>(work: &Work, contender: C) -> Outcome<()> 
         ("feed_10000_ms", &mut feed),
     ] {
         line(name, quantile(samples, 0.5).ok_or("nothing was read")?);
-    }
-    Ok(())
-}
-
-async fn append<C: Contender>(
-    work: &Work,
-    contender: &C,
-    grains: impl Iterator<Item = &GrainId> + Send,
-    sequence: u64,
-) -> Outcome<()> {
-    let entries: Vec<_> = grains
-        .map(|grain| entry(grain, sequence, work.payload))
-        .collect();
-    for chunk in entries.chunks(CHUNK) {
-        contender.append_batch(chunk).await?;
     }
     Ok(())
 }

@@ -47,62 +47,49 @@ pub(super) const TABLES: &str = "
     ALTER TABLE entry ALTER payload SET STORAGE EXTERNAL;
 ";
 
-/// What both appends do with a grain that is there already: head and fence compared and moved.
-macro_rules! moves {
-    () => {
-        "ON CONFLICT (grain_type, grain_key) DO UPDATE SET \
-             pos = excluded.pos, \
-             head_epoch = excluded.head_epoch, head_sequence = excluded.head_sequence, \
-             head_digest = excluded.head_digest, head_kind = excluded.head_kind, \
-             base_epoch = excluded.base_epoch, base_sequence = excluded.base_sequence, \
-             fence_epoch = excluded.fence_epoch, fence_writer = excluded.fence_writer \
-         WHERE (coalesce(g.fence_epoch, 0) < excluded.fence_epoch \
-                OR g.fence_epoch = excluded.fence_epoch \
-                AND g.fence_writer = excluded.fence_writer) \
-             AND coalesce(g.head_epoch, 0) <= excluded.head_epoch \
-             AND (g.head_sequence IS NULL \
-                OR excluded.head_sequence BETWEEN g.head_sequence + 1 \
-                AND g.head_sequence + CASE WHEN g.fence_epoch < excluded.fence_epoch \
-                THEN 1 ELSE 4294967296 END)"
-    };
-}
+/// Rows for grains that are claimed for the first time.
+pub(super) const CLAIM: &str = "INSERT INTO grain \
+    (grain_type, grain_key, slice, shard, fence_epoch, fence_writer) \
+    SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::int2[], $4::int2[], $5::int8[], $6::int8[])";
 
-/// One entry in one statement.
-pub(super) const APPEND: &str = concat!(
-    "WITH place AS (UPDATE shard SET pos = pos + 1 WHERE id = $4 RETURNING pos), \
-     moved AS (INSERT INTO grain AS g (grain_type, grain_key, slice, shard, pos, head_epoch, \
-         head_sequence, head_digest, head_kind, base_epoch, base_sequence, fence_epoch, \
-         fence_writer) \
-         SELECT $1, $2, $3, $4, pos, $5, $6, $7, $8, $5, $6, $5, $9 FROM place ",
-    moves!(),
-    " RETURNING g.id) \
-     INSERT INTO entry SELECT id, $5, $6, $9, $8, NULL, $7, $10, $11, $12, $13 FROM moved"
-);
+/// One whole state in one statement: written if the writer holds the fence and the number follows the
+/// head.
+pub(super) const APPEND: &str = "WITH place AS (\
+       UPDATE shard SET pos = pos + 1 WHERE id = $3 RETURNING pos\
+     ), moved AS (\
+       UPDATE grain g SET pos = place.pos, head_epoch = $4, head_sequence = $5, head_digest = $6, \
+       head_kind = $7, base_epoch = $4, base_sequence = $5 \
+       FROM place WHERE g.grain_type = $1 AND g.grain_key = $2 \
+       AND g.fence_epoch = $4 AND g.fence_writer = $8 \
+       AND (g.head_epoch IS NULL OR g.head_epoch <= $4 \
+       AND $5 - g.head_sequence BETWEEN 1 AND 4294967296) RETURNING g.id\
+     ) INSERT INTO entry SELECT id, $4, $5, $8, $7, NULL, $6, $9, $10, $11, $12 FROM moved";
 
-/// Entries of as many grains in one statement. Shards are locked in one order, so that two writers
-/// cannot wait for each other.
-pub(super) const APPEND_BATCH: &str = concat!(
-    "WITH i AS MATERIALIZED (SELECT *, row_number() OVER (PARTITION BY shard) AS nth \
-         FROM unnest($1::bytea[], $2::bytea[], $3::int2[], $4::int2[], $5::int8[], $6::int8[], \
-         $7::int8[], $8::int2[], $9::int8[], $10::int8[], $11::bytea[], $12::int8[], $13::bytea[]) \
-         AS i (grain_type, grain_key, slice, shard, epoch, sequence, digest, kind, writer, \
-         written_at, source, schema, payload)), \
-     locked AS MATERIALIZED (SELECT s.id FROM shard s WHERE s.id IN (SELECT shard FROM i) \
-         ORDER BY s.id FOR UPDATE), \
-     place AS (UPDATE shard s SET pos = s.pos + c.entries \
-         FROM (SELECT i.shard, count(*) AS entries FROM i JOIN locked ON locked.id = i.shard \
-         GROUP BY i.shard) c WHERE s.id = c.shard \
-         RETURNING s.id, s.pos - c.entries AS before), \
-     moved AS (INSERT INTO grain AS g (grain_type, grain_key, slice, shard, pos, head_epoch, \
-         head_sequence, head_digest, head_kind, base_epoch, base_sequence, fence_epoch, \
-         fence_writer) \
-         SELECT grain_type, grain_key, slice, shard, before + nth, epoch, sequence, digest, kind, \
-         epoch, sequence, epoch, writer FROM i JOIN place ON place.id = i.shard ",
-    moves!(),
-    " RETURNING g.id, g.grain_type, g.grain_key) \
-     INSERT INTO entry SELECT moved.id, epoch, sequence, writer, kind, NULL, digest, written_at, \
-     source, schema, payload FROM i JOIN moved USING (grain_type, grain_key)"
-);
+/// States of as many grains in one statement. Shards are locked in one order, so that two writers cannot
+/// wait for each other.
+pub(super) const APPEND_BATCH: &str = "WITH i AS MATERIALIZED (\
+       SELECT *, row_number() OVER (PARTITION BY shard) AS nth \
+       FROM unnest($1::bytea[], $2::bytea[], $3::int2[], $4::int8[], $5::int8[], $6::int8[], \
+       $7::int2[], $8::int8[], $9::int8[], $10::bytea[], $11::int8[], $12::bytea[]) \
+       AS i (grain_type, grain_key, shard, epoch, sequence, digest, kind, writer, written_at, \
+       source, schema, payload)\
+     ), locked AS MATERIALIZED (\
+       SELECT s.id FROM shard s WHERE s.id = ANY ($3) ORDER BY s.id FOR UPDATE\
+     ), place AS (\
+       UPDATE shard s SET pos = s.pos + c.entries FROM locked JOIN \
+       (SELECT i.shard, count(*) AS entries FROM i GROUP BY i.shard) c ON c.shard = locked.id \
+       WHERE s.id = locked.id RETURNING s.id, s.pos - c.entries AS before\
+     ), moved AS (\
+       UPDATE grain g SET pos = place.before + i.nth, head_epoch = i.epoch, \
+       head_sequence = i.sequence, head_digest = i.digest, head_kind = i.kind, \
+       base_epoch = i.epoch, base_sequence = i.sequence \
+       FROM i JOIN place ON place.id = i.shard \
+       WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key \
+       AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
+       AND (g.head_epoch IS NULL OR g.head_epoch <= i.epoch \
+       AND i.sequence - g.head_sequence BETWEEN 1 AND 4294967296) RETURNING g.id, i.*\
+     ) INSERT INTO entry SELECT id, epoch, sequence, writer, kind, NULL, digest, written_at, source, \
+     schema, payload FROM moved";
 
 /// The newest state of each grain that has moved: order, cursor, payload, and the rest of the entry.
 pub(super) const CATCH_UP: &str = "SELECT i.ord, e.epoch, e.sequence, e.payload, g.head_digest, \
