@@ -25,7 +25,8 @@ usage: cargo xtask <command>
   test   verify everything, change no source: format, clippy with warnings denied, tests and doc
          tests, direction of dependencies, licences, rust-version, a test for every clause, no
          ignored doc tests, file sizes, 2,000 seeds of the simulation, the models. Ends with `N passed, N failed, N skipped`.
-         GLEANER_REQUIRE_SERVERS=1 turns tests that skip themselves for want of a server into
+         Servers that tests need and this machine lacks are installed by apt where nobody has to be
+         asked. GLEANER_REQUIRE_SERVERS=1 turns tests that skip themselves for want of a server into
          failures.
   check  only those of them that build nothing: seconds
   faults [--rounds N] [--seed S]

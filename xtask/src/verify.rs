@@ -136,18 +136,17 @@ fn metrics(root: &Path) -> Tally {
 /// the examples as (empty) tests, and the tests of the examples run the real ones; benches are
 /// compiled by clippy above and run by nobody here.
 fn tests(root: &Path) -> Tally {
+    servers::prepare();
     let mut reader = Reader::default();
     let result = stream(
-        cargo(root)
-            .args([
-                "test",
-                "--workspace",
-                "--locked",
-                "--no-fail-fast",
-                "--",
-                "--show-output",
-            ])
-            .envs(servers::prepare()),
+        cargo(root).args([
+            "test",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--",
+            "--show-output",
+        ]),
         |line| reader.line(line),
     );
     match result {

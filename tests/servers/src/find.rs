@@ -5,11 +5,37 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::missing::Missing;
+use crate::user::User;
+
 /// Where Debian keeps what it leaves off the PATH: a folder a version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
+/// What no server of ours can be started without and is not there.
+pub fn missing() -> Vec<Missing> {
+    let user = User::unprivileged();
+    [postgres().err(), user.err(), redis().err(), nats().err()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The folder of PostgreSQL's programs.
+pub(crate) fn postgres() -> Result<PathBuf, Missing> {
+    folder_with(&["postgres", "initdb", "psql", "pg_basebackup"])
+        .ok_or(Missing::new("PostgreSQL server", "postgresql"))
+}
+
+pub(crate) fn redis() -> Result<PathBuf, Missing> {
+    program("redis-server").ok_or(Missing::new("redis-server", "redis-server"))
+}
+
+pub(crate) fn nats() -> Result<PathBuf, Missing> {
+    program("nats-server").ok_or(Missing::new("nats-server", "nats-server"))
+}
+
 /// The first folder that holds all of them: those of the PATH, then Debian's, newest version first.
-pub(crate) fn folder_with(programs: &[&str]) -> Option<PathBuf> {
+fn folder_with(programs: &[&str]) -> Option<PathBuf> {
     on_path()
         .chain(debian())
         .find(|folder| programs.iter().all(|name| is_program(&folder.join(name))))

@@ -12,10 +12,12 @@
 //! and is hung up (`SIGHUP`) if one of it is stopped then, as a paused server is.
 //!
 //! The server's processes are found as descendants of its first one, which is stopped before they are
-//! counted: PostgreSQL puts each of its backends in a session and process group of its own.
+//! counted: PostgreSQL puts each of its backends in a session and process group of its own. Shared memory that
+//! the kernel keeps beyond its processes is given back, too.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -157,18 +159,21 @@ impl Guardian {
 impl Drop for Guardian {
     fn drop(&mut self) {
         let line = self.line.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let _ = line.get_mut().shutdown(std::net::Shutdown::Both);
+        let _ = line.get_mut().shutdown(Shutdown::Both);
         let _ = self.shell.wait();
     }
 }
 
 fn read(line: &mut BufReader<UnixStream>, request: &str) -> String {
     let mut answer = String::new();
-    match line.read_line(&mut answer) {
-        Ok(read) if read > 0 => answer.trim_end().to_owned(),
-        Ok(_) => panic!("the guardian has ended: {request}"),
-        Err(error) => panic!("no answer from the guardian ({error}): {request}"),
-    }
+    let why = match line.read_line(&mut answer) {
+        Ok(read) if read > 0 => return answer.trim_end().to_owned(),
+        Ok(_) => "it has ended".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    // A late answer would be taken for that to the next request.
+    let _ = line.get_mut().shutdown(Shutdown::Both);
+    panic!("no answer from the guardian ({why}): {request}")
 }
 
 /// Without what would turn the clients and servers of PostgreSQL elsewhere, and in English.

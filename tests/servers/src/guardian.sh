@@ -80,6 +80,15 @@ end() {
   for process in $family; do
     while lives "$process"; do sleep 0.01; done
   done
+  [ -z "$family" ] || forget
+}
+
+# Segments of System V shared memory outlive whoever made them; the kernel has room for 4096. One that
+# somebody is attached to is not ours, whatever number its maker had.
+forget() {
+  while read -r key segment mode size creator last attached others; do
+    case "$attached $family" in "0 "*" $creator "*) ipcrm -m "$segment" ;; esac
+  done </proc/sysvipc/shm
 }
 
 echo "$folder"

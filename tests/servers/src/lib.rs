@@ -15,12 +15,18 @@
 mod find;
 mod guardian;
 mod missing;
+mod nats;
 mod port;
 mod postgres;
+mod redis;
 mod secret;
 mod server;
 mod user;
+mod wire;
 
+pub use find::missing;
 pub use missing::{Missing, or_skip, required};
+pub use nats::{Nats, NatsProgram};
 pub use postgres::{Cluster, Postgres, PostgresBuilder};
+pub use redis::{Redis, RedisBuilder, RedisProgram};
 pub use server::{Program, Server};

@@ -216,9 +216,7 @@ impl Program for Cluster {
 
 /// Where the programs are, and who runs them.
 fn installed() -> Result<(PathBuf, User), Missing> {
-    let programs = find::folder_with(&["postgres", "initdb", "psql", "pg_basebackup"])
-        .ok_or(Missing::new("PostgreSQL server", "postgresql"))?;
-    Ok((programs, User::unprivileged()?))
+    Ok((find::postgres()?, User::unprivileged()?))
 }
 
 /// A guardian whose folder the server's user may enter.

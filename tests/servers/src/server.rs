@@ -11,8 +11,9 @@ use crate::port;
 /// How long a server may take to come up or to go down.
 const GUARD: Duration = Duration::from_secs(60);
 
-/// How often it is asked whether it has.
-const PACE: Duration = Duration::from_millis(10);
+/// How long to wait before it is looked at again: the second time, and at most. Each question that it
+/// cannot answer yet costs it time, and lines of its log.
+const PACE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
 /// How one kind of server is started, asked and ended.
 pub trait Program: fmt::Debug {
@@ -113,7 +114,7 @@ impl<P: Program> Server<P> {
                 "it does not end:\n{}",
                 self.guardian.log_from(0)
             );
-            sleep(PACE);
+            sleep(PACE.0);
         }
         // What it may have left behind.
         self.guardian.kill();
@@ -141,6 +142,7 @@ impl<P: Program> Server<P> {
     fn try_start(&self) -> Started {
         let log = self.guardian.start(&self.program.words(self.port));
         let began = Instant::now();
+        let mut pace = PACE.0;
         loop {
             // Its end is looked for first: whoever answers after it is somebody else.
             let ended = !self.guardian.is_running();
@@ -158,7 +160,8 @@ impl<P: Program> Server<P> {
                     said()
                 ),
             }
-            sleep(PACE);
+            sleep(pace);
+            pace = (pace * 2).min(PACE.1);
         }
     }
 }

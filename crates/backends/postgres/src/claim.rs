@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use gleaner_core::append::judge_claim;
-use gleaner_core::{Claim, Cursor, Error, GrainId, Head, Kind, Result, Truncation};
+use gleaner_core::{Claim, Cursor, Error, GrainId, Head, Result, Truncation};
 use tokio_postgres::types::Type;
 
-use crate::append::{Appends, Found};
-use crate::columns::Lot;
+use crate::append::Appends;
+use crate::columns::{GrainNames, Lot};
 use crate::error::{BACKEND, Fault};
+use crate::long::Found;
 use crate::place::Place;
-use crate::read::GrainNames;
 use crate::rows::{self, compared, head_columns, stored};
 use crate::schema::LOG;
 use crate::session::{Session, Sql};
@@ -27,13 +27,7 @@ pub(crate) struct Claims {
 
 impl Claims {
     pub(crate) fn new(schema: &str) -> Self {
-        let sql = |text: &str, types| Sql {
-            text: text
-                .replace("{s}", schema)
-                .replace("{delta}", &Kind::Delta.code().to_string())
-                .replace("{version}", &LOG.version().to_string()),
-            types,
-        };
+        let sql = |text, types| Sql::new(schema, text, types);
         Self {
             // Shards are locked first, as for appends, whose doc says why.
             claim: sql(
@@ -183,7 +177,7 @@ impl Claims {
         }
         LOG.look(session, place).await?;
         let rows = session
-            .rows(&appends.look, &[&names.types, &names.keys])
+            .rows(&appends.long.look, &[&names.types, &names.keys])
             .await?;
         for ((at, claim), found) in turn.iter().zip(Found::read(&rows, turn.len())?) {
             let fence = found.and_then(|found| found.fence);

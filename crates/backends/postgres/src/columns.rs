@@ -1,6 +1,7 @@
-//! Entries and shards as columns: arrays that a statement takes apart with `unnest`.
+//! Entries, heads and shards as columns: arrays that a statement takes apart with `unnest`.
 
-use gleaner_core::{Entry, GrainId, Slice};
+use gleaner_core::{Entry, Fence, Filter, GrainId, Head, Slice};
+use tokio_postgres::types::ToSql;
 
 use crate::rows::stored;
 use crate::schema::SLICES_A_SHARD;
@@ -75,6 +76,98 @@ impl<'a> EntryColumns<'a> {
         self.schemas.push(i64::from(entry.schema().get()));
         self.payloads.push(entry.payload());
     }
+}
+
+/// The columns of new heads.
+#[derive(Debug, Default)]
+pub(crate) struct HeadColumns<'a> {
+    types: Vec<&'a [u8]>,
+    keys: Vec<&'a [u8]>,
+    places: Vec<i64>,
+    epochs: Vec<i64>,
+    sequences: Vec<i64>,
+    digests: Vec<i64>,
+    kinds: Vec<i16>,
+    base_epochs: Vec<i64>,
+    base_sequences: Vec<i64>,
+    fence_epochs: Vec<Option<i64>>,
+    fence_writers: Vec<Option<i64>>,
+}
+
+impl<'a> HeadColumns<'a> {
+    pub(crate) fn push(
+        &mut self,
+        grain: &'a GrainId,
+        place: i64,
+        head: &Head,
+        fence: Option<Fence>,
+    ) {
+        self.types.push(grain.grain_type().as_bytes());
+        self.keys.push(grain.grain_key().as_bytes());
+        self.places.push(place);
+        self.epochs.push(stored(head.cursor.epoch.get()));
+        self.sequences.push(stored(head.cursor.sequence.get()));
+        self.digests.push(stored(head.digest.get()));
+        self.kinds.push(i16::from(head.kind.code()));
+        self.base_epochs.push(stored(head.base.epoch.get()));
+        self.base_sequences.push(stored(head.base.sequence.get()));
+        self.fence_epochs
+            .push(fence.map(|fence| stored(fence.epoch.get())));
+        self.fence_writers
+            .push(fence.map(|fence| stored(fence.writer.get())));
+    }
+
+    pub(crate) fn params(&self) -> [&(dyn ToSql + Sync); 11] {
+        [
+            &self.types,
+            &self.keys,
+            &self.places,
+            &self.epochs,
+            &self.sequences,
+            &self.digests,
+            &self.kinds,
+            &self.base_epochs,
+            &self.base_sequences,
+            &self.fence_epochs,
+            &self.fence_writers,
+        ]
+    }
+}
+
+/// Names in two arrays, as the statements take them.
+pub(crate) struct GrainNames<'a> {
+    pub(crate) types: Vec<&'a [u8]>,
+    pub(crate) keys: Vec<&'a [u8]>,
+}
+
+impl<'a> GrainNames<'a> {
+    pub(crate) fn of(grains: impl Iterator<Item = &'a GrainId> + Clone) -> Self {
+        Self {
+            types: grains
+                .clone()
+                .map(|grain| grain.grain_type().as_bytes())
+                .collect(),
+            keys: grains.map(|grain| grain.grain_key().as_bytes()).collect(),
+        }
+    }
+}
+
+/// A number of things, as a limit in a statement: sums of a few of them do not overflow there.
+pub(crate) fn clamped(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX / 4)
+}
+
+/// The slices of a filter, a bit each; none if it is about all.
+pub(crate) fn slice_bits(filter: &Filter) -> Option<Vec<u8>> {
+    let slices = filter.only_slices()?;
+    let mut bits = vec![0_u8; usize::from(Slice::COUNT) / 8];
+    for slice in slices.iter() {
+        // Bit n of the server's is bit n mod 8 of byte n / 8, from the lowest.
+        if let Some(byte) = bits.get_mut(usize::from(slice / 8)) {
+            *byte |= 1 << (slice % 8);
+        }
+    }
+    Some(bits)
 }
 
 #[cfg(test)]

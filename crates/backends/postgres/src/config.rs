@@ -73,7 +73,7 @@ macro_rules! server_setters {
             self
         }
 
-        /// Whether a pooler stands between that hands each transaction to another session, as PgBouncer
+        /// Whether a pooler stands between that hands each transaction to another session, as `PgBouncer`
         /// does in transaction mode. Statements are then sent unprepared, nothing is set for a session,
         /// and no hint is listened for: polls find what has moved. Default: false, or what the URL says.
         pub fn pooler(mut self, pooler: bool) -> Self {

@@ -8,10 +8,10 @@ use gleaner_core::{ChangeFeed, Changes, Error, Filter, Identity, Moved, Names, P
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::columns::{clamped, slice_bits};
 use crate::error::{BACKEND, Fault};
 use crate::log::PostgresLog;
 use crate::place::Place;
-use crate::read::{clamped, slice_bits};
 use crate::rows::{self, HEAD, IDENTITY, head_columns, identity_columns};
 use crate::schema::{SHARDS, SLICES_A_SHARD};
 use crate::session::{Sessions, Sql};
@@ -34,10 +34,7 @@ const SCANNED: usize = SHARE + 1;
 
 impl Feed {
     pub(crate) fn new(schema: &str) -> Self {
-        let sql = |text: &str, types| Sql {
-            text: text.replace("{s}", schema),
-            types,
-        };
+        let sql = |text, types| Sql::new(schema, text, types);
         Self {
             start: sql(
                 concat!(
@@ -251,7 +248,10 @@ fn names(rows: &[Row], end: u64, moved: &mut Vec<Moved>) -> Result<u64, Fault> {
             named += 1;
         }
         let is_last = at + 1 == rows.len();
-        if named == share && !(is_last && is_all) || is_last && !is_all {
+        if is_last && is_all {
+            break;
+        }
+        if is_last || named == share {
             return rows::count(row, POS);
         }
     }

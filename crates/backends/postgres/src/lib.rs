@@ -5,18 +5,22 @@
 //! here, and what survives what, stands in the crate's README.
 
 mod append;
+mod caught;
 mod claim;
 mod columns;
 mod config;
 mod error;
 mod feed;
 mod hints;
+mod judged;
 mod log;
+mod long;
 mod place;
 mod read;
 mod rows;
 mod schema;
 mod session;
+mod straight;
 mod writer;
 
 pub use config::PostgresLogConfig;

@@ -120,14 +120,10 @@ impl Place {
             return Err(invalid("a URL begins with postgres://"));
         }
         let ours = Ours::take(url)?;
-        let mut config: tokio_postgres::Config = ours.rest.parse().map_err(|error| {
-            // The parser's own words quote at most the name of a parameter.
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            invalid(format!(
-                "not a URL of a database: {}",
-                cause.unwrap_or_default()
-            ))
-        })?;
+        let mut config: tokio_postgres::Config = ours
+            .rest
+            .parse()
+            .map_err(|error| invalid(unreadable(&error)))?;
         if let Some(path) = ours.password_file {
             let secret = std::fs::read_to_string(&path)
                 .map_err(|error| invalid(format!("cannot read {}: {error}", path.display())))?;
@@ -180,6 +176,32 @@ impl Place {
         self.schema = quoted(schema)?;
         self.name = name(&self.config, schema).into();
         Ok(())
+    }
+}
+
+/// Options whose names may be repeated. What else the parser quotes may be the rest of a password that
+/// holds a question mark.
+const OPTIONS: [&str; 8] = [
+    "port",
+    "sslmode",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
+fn unreadable(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    let cause = cause.unwrap_or_default();
+    match OPTIONS.iter().find(|option| cause.contains(**option)) {
+        Some(option) => format!("not a URL of a database: the value of {option}"),
+        None => {
+            "not a URL of a database: an option that is not known, or a character that must be \
+                 percent-encoded"
+                .to_owned()
+        }
     }
 }
 

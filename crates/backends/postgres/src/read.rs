@@ -1,12 +1,14 @@
 //! What is read from a log, each with one statement and so within one snapshot.
 
 use gleaner_core::{
-    Budget, CatchUp, Caught, Cursor, Entry, Error, ErrorKind, Filter, GrainId, Head, HeadPage,
-    Identity, Names, Page, Result, Run, Slice, run_after,
+    Budget, CatchUp, Cursor, Error, ErrorKind, Filter, GrainId, Head, HeadPage, Identity, Names,
+    Page, Result,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::caught::caught;
+use crate::columns::{GrainNames, clamped, slice_bits};
 use crate::error::{BACKEND, Fault};
 use crate::place::Place;
 use crate::rows::{
@@ -59,34 +61,97 @@ macro_rules! listed {
     };
 }
 
+const IDENTITY_NOW: &str = concat!("SELECT ", identity_columns!());
+
+const HEADS: &str = concat!(
+    "SELECT i.ord, ",
+    head_columns!(),
+    " FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
+                     JOIN {s}.grain g USING (grain_type, grain_key)"
+);
+
+const LIST: &str = concat!(
+    "SELECT i.*, g.* FROM (SELECT ",
+    identity_columns!(),
+    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
+    head_columns!(),
+    ", ",
+    listed!("$3", "$4"),
+    " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
+                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+);
+
+const LIST_OF_TYPE: &str = concat!(
+    "SELECT i.*, g.* FROM (SELECT ",
+    identity_columns!(),
+    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
+    head_columns!(),
+    ", ",
+    listed!("NULL", "$4"),
+    " FROM {s}.grain g \
+                     WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
+                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+);
+
+const READ_FROM: &str = concat!(
+    "SELECT g.floor_epoch, g.floor_sequence, e.* FROM {s}.grain g \
+                     LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
+    entry_columns!(),
+    ", count(*) OVER () AS found, ",
+    bytes_before!("e.epoch, e.sequence"),
+    " AS before FROM (SELECT * FROM {s}.entry e \
+                     WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
+                     ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
+                     WHERE e.before IS NULL OR e.before < $6 \
+                     ORDER BY e.epoch, e.sequence) e ON true \
+                     WHERE g.grain_type = $1 AND g.grain_key = $2"
+);
+
+/// A row for the identity, one for each head, and one for each entry that the budget may allow. The limits
+/// end the work early: entries come in the order asked for, grain by grain.
+const CATCH_UP: &str = concat!(
+    "WITH own AS MATERIALIZED (SELECT i.ord, g.id, ",
+    head_columns!(),
+    ", CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+                     THEN g.base_epoch ELSE i.epoch END AS epoch, \
+                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+                     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
+                     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
+                     AS i (grain_type, grain_key, epoch, sequence, ord) \
+                     JOIN {s}.grain g USING (grain_type, grain_key)), \
+                     entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
+    entry_columns!(),
+    " FROM {s}.entry e WHERE e.grain = o.id \
+                     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
+                     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
+                     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
+                     cut AS (SELECT e.*, ",
+    bytes_before!("e.ord, e.epoch, e.sequence"),
+    " AS before FROM entries e) \
+                     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
+                     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
+                     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
+                     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
+                     NULL::int8, ",
+    identity_columns!(),
+    " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
+    head_columns!(),
+    ", NULL, NULL, NULL, NULL FROM own g \
+                     UNION ALL SELECT e.ord, ",
+    entry_columns!(),
+    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
+                     WHERE e.before IS NULL OR e.before < $6 \
+                     ORDER BY ord, epoch NULLS FIRST, sequence"
+);
+
 impl Reads {
     pub(crate) fn new(schema: &str) -> Self {
-        let sql = |text: &str, types| Sql {
-            text: text.replace("{s}", schema),
-            types,
-        };
+        let sql = |text, types| Sql::new(schema, text, types);
         Self {
-            identity: sql(concat!("SELECT ", identity_columns!()), &[]),
-            heads: sql(
-                concat!(
-                    "SELECT i.ord, ",
-                    head_columns!(),
-                    " FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
-                     JOIN {s}.grain g USING (grain_type, grain_key)"
-                ),
-                &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY],
-            ),
+            identity: sql(IDENTITY_NOW, &[]),
+            heads: sql(HEADS, &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY]),
             list: sql(
-                concat!(
-                    "SELECT i.*, g.* FROM (SELECT ",
-                    identity_columns!(),
-                    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
-                    head_columns!(),
-                    ", ",
-                    listed!("$3", "$4"),
-                    " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
-                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
-                ),
+                LIST,
                 &[
                     Type::BYTEA,
                     Type::BYTEA,
@@ -96,17 +161,7 @@ impl Reads {
                 ],
             ),
             list_of_type: sql(
-                concat!(
-                    "SELECT i.*, g.* FROM (SELECT ",
-                    identity_columns!(),
-                    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
-                    head_columns!(),
-                    ", ",
-                    listed!("NULL", "$4"),
-                    " FROM {s}.grain g \
-                     WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
-                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
-                ),
+                LIST_OF_TYPE,
                 &[
                     Type::BYTEA,
                     Type::BYTEA,
@@ -116,19 +171,7 @@ impl Reads {
                 ],
             ),
             read_from: sql(
-                concat!(
-                    "SELECT g.floor_epoch, g.floor_sequence, e.* FROM {s}.grain g \
-                     LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
-                    entry_columns!(),
-                    ", count(*) OVER () AS found, ",
-                    bytes_before!("e.epoch, e.sequence"),
-                    " AS before FROM (SELECT * FROM {s}.entry e \
-                     WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
-                     ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
-                     WHERE e.before IS NULL OR e.before < $6 \
-                     ORDER BY e.epoch, e.sequence) e ON true \
-                     WHERE g.grain_type = $1 AND g.grain_key = $2"
-                ),
+                READ_FROM,
                 &[
                     Type::BYTEA,
                     Type::BYTEA,
@@ -138,43 +181,8 @@ impl Reads {
                     Type::INT8,
                 ],
             ),
-            // A row for each head, and one for each entry that the budget may allow. The limit within ends
-            // the work: entries come in the order asked for, grain by grain.
             catch_up: sql(
-                concat!(
-                    "WITH own AS MATERIALIZED (SELECT i.ord, g.id, ",
-                    head_columns!(),
-                    ", CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-                     THEN g.base_epoch ELSE i.epoch END AS epoch, \
-                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-                     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
-                     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
-                     AS i (grain_type, grain_key, epoch, sequence, ord) \
-                     JOIN {s}.grain g USING (grain_type, grain_key)), \
-                     entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
-                    entry_columns!(),
-                    " FROM {s}.entry e WHERE e.grain = o.id \
-                     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
-                     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
-                     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
-                     cut AS (SELECT e.*, ",
-                    bytes_before!("e.ord, e.epoch, e.sequence"),
-                    " AS before FROM entries e) \
-                     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
-                     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
-                     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
-                     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
-                     NULL::int8, ",
-                    identity_columns!(),
-                    " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
-                    head_columns!(),
-                    ", NULL, NULL, NULL, NULL FROM own g \
-                     UNION ALL SELECT e.ord, ",
-                    entry_columns!(),
-                    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
-                     WHERE e.before IS NULL OR e.before < $6 \
-                     ORDER BY ord, epoch NULLS FIRST, sequence"
-                ),
+                CATCH_UP,
                 &[
                     Type::BYTEA_ARRAY,
                     Type::BYTEA_ARRAY,
@@ -317,42 +325,6 @@ fn decoded<T>(sessions: &Sessions, read: Result<T, Fault>) -> Result<T> {
     read.map_err(|fault| fault.before("read", &sessions.place.name))
 }
 
-/// Names in two arrays, as the statements take them.
-pub(crate) struct GrainNames<'a> {
-    pub(crate) types: Vec<&'a [u8]>,
-    pub(crate) keys: Vec<&'a [u8]>,
-}
-
-impl<'a> GrainNames<'a> {
-    pub(crate) fn of(grains: impl Iterator<Item = &'a GrainId> + Clone) -> Self {
-        Self {
-            types: grains
-                .clone()
-                .map(|grain| grain.grain_type().as_bytes())
-                .collect(),
-            keys: grains.map(|grain| grain.grain_key().as_bytes()).collect(),
-        }
-    }
-}
-
-/// A number of things, as a limit in a statement: sums of a few of them do not overflow there.
-pub(crate) fn clamped(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX).min(i64::MAX / 4)
-}
-
-/// The slices of a filter, a bit each; none if it is about all.
-pub(crate) fn slice_bits(filter: &Filter) -> Option<Vec<u8>> {
-    let slices = filter.only_slices()?;
-    let mut bits = vec![0_u8; usize::from(Slice::COUNT) / 8];
-    for slice in slices.iter() {
-        // Bit n of the server's is bit n mod 8 of byte n / 8, from the lowest.
-        if let Some(byte) = bits.get_mut(usize::from(slice / 8)) {
-            *byte |= 1 << (slice % 8);
-        }
-    }
-    Some(bits)
-}
-
 fn identity_of(rows: &[Row], place: &Place) -> Result<Identity, Fault> {
     let row = rows
         .first()
@@ -433,90 +405,4 @@ fn page(rows: &[Row], grain: &GrainId, after: Cursor, budget: Budget) -> Result<
         page.more = rows::count(first, FOUND)? > page.entries.len() as u64;
     }
     Ok(page)
-}
-
-/// Where the columns of a caught-up row lie.
-const ENTRY_AT: usize = 1;
-const HEAD_AT: usize = ENTRY_AT + 10;
-const IDENTITY_AT: usize = HEAD_AT + HEAD;
-
-/// From one row for the identity, one for each grain's head, each followed by those of its entries.
-fn caught(
-    rows: &[Row],
-    place: &Place,
-    wants: &[(GrainId, Cursor)],
-    budget: Budget,
-) -> Result<CatchUp, Fault> {
-    let (first, mut rest) = rows
-        .split_first()
-        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
-    let mut answer = CatchUp {
-        identity: rows::read_identity(first, IDENTITY_AT, place)?,
-        grains: Vec::with_capacity(wants.len()),
-    };
-    let (mut left, mut served) = (budget, false);
-    for (at, (grain, cursor)) in wants.iter().enumerate() {
-        let ord = at as u64 + 1;
-        let mut own = 0;
-        while let Some(row) = rest.get(own)
-            && rows::count(row, 0)? == ord
-        {
-            own += 1;
-        }
-        let (rows, others) = rest.split_at_checked(own).unwrap_or((rest, &[]));
-        rest = others;
-        let one = one(rows, grain, *cursor, &mut left, &mut served);
-        answer.grains.push(match one {
-            Ok(caught) => caught,
-            // A damaged entry or head harms its grain alone.
-            Err(Fault::Refused(error)) => Caught::Failed(error.of(grain)),
-            Err(fault) => return Err(fault),
-        });
-    }
-    Ok(answer)
-}
-
-/// The answer for one grain.
-fn one(
-    rows: &[Row],
-    grain: &GrainId,
-    cursor: Cursor,
-    budget: &mut Budget,
-    served: &mut bool,
-) -> Result<Caught, Fault> {
-    let mut run = Run {
-        head: None,
-        entries: Vec::new(),
-        complete: true,
-    };
-    let Some((first, rows)) = rows.split_first() else {
-        return Ok(Caught::Run(run));
-    };
-    run.head = read_head(first, HEAD_AT)?;
-    let Some(head) = run.head.filter(|head| run_after(cursor, head).is_some()) else {
-        return Ok(Caught::Run(run));
-    };
-    for row in rows {
-        if !budget.take(rows::payload_len(row, ENTRY_AT)?, !*served) {
-            break;
-        }
-        match read_entry(grain, row, ENTRY_AT) {
-            Ok(entry) => run.entries.push(entry),
-            Err(_) if !run.entries.is_empty() => break,
-            Err(fault) => return Err(fault),
-        }
-        *served = true;
-    }
-    let Some(last) = run.entries.last().map(Entry::cursor) else {
-        if !*served {
-            // With nothing served before it, the budget has cut nothing: there is nothing.
-            let message = "the entries towards the head are missing";
-            return Ok(Caught::Failed(
-                Error::permanent(BACKEND, message).at(grain, head.cursor),
-            ));
-        }
-        return Ok(Caught::Deferred);
-    };
-    run.complete = last >= head.cursor;
-    Ok(Caught::Run(run))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
 };
-use gleaner_core::{Error, Result};
+use gleaner_core::{Error, Kind, Result};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use crate::error::{BACKEND, Fault};
 use crate::place::{Place, Tls};
-use crate::schema::Layout;
+use crate::schema::{LOG, Layout};
 
 /// The oldest server that this crate was written for.
 const OLDEST: i32 = 130_000;
@@ -41,6 +41,18 @@ const FACTS: &str = "SELECT current_setting('server_version_num')::int4, pg_is_i
 pub(crate) struct Sql {
     pub(crate) text: String,
     pub(crate) types: &'static [Type],
+}
+
+impl Sql {
+    /// Puts the schema in the place of `{s}`, and of other names in braces what they stand for.
+    pub(crate) fn new(schema: &str, text: &str, types: &'static [Type]) -> Self {
+        let text = text
+            .replace("{delta}", &Kind::Delta.code().to_string())
+            .replace("{tombstone}", &Kind::Tombstone.code().to_string())
+            .replace("{version}", &LOG.version().to_string())
+            .replace("{s}", schema);
+        Self { text, types }
+    }
 }
 
 pub(crate) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];

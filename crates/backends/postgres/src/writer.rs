@@ -119,7 +119,8 @@ impl Desk {
         };
         let place = &self.sessions.place;
         let appended = self.appends.append(&session, place, &self.limits, &runs);
-        let done = self.sessions.patiently(appended).await;
+        // A large future, and one a group: the task itself stays small.
+        let done = Box::pin(self.sessions.patiently(appended)).await;
         let done = done.unwrap_or_else(|| {
             let message = format!("cannot append at {}: no answer in time", place.name);
             let error = Error::unknown(BACKEND, message);

@@ -9,14 +9,18 @@ use crate::guardian::text;
 use crate::missing::Missing;
 
 /// What is in every cluster's `postgresql.conf` behind what `initdb` wrote.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("listen_addresses", "127.0.0.1"),
     // Its path would have to be short, and one way in is enough.
     ("unix_socket_directories", ""),
     ("max_connections", "200"),
     ("shared_buffers", "64MB"),
+    // In files within the data, which go with it; what is killed leaves the others behind.
+    ("dynamic_shared_memory_type", "mmap"),
     ("wal_level", "replica"),
     ("max_wal_senders", "10"),
+    // A standby looks for a primary that was away after 5 s otherwise.
+    ("wal_retrieve_retry_interval", "100ms"),
     ("logging_collector", "off"),
     // Clocks of clients do not change what the log says.
     ("log_timezone", "UTC"),

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use gleaner_servers::{Postgres, or_skip};
+use gleaner_servers::{Missing, Postgres, missing, or_skip};
 
 use crate::wait::until;
 
@@ -82,12 +82,31 @@ fn descendants_of(first: u32) -> Vec<Process> {
     }
 }
 
+/// Segments of System V shared memory that these processes have made.
+fn segments_of(processes: &[Process]) -> usize {
+    let table = fs::read_to_string("/proc/sysvipc/shm").unwrap();
+    let creators = table
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(4)?.parse().ok());
+    creators
+        .filter(|&creator: &u32| processes.iter().any(|process| process.number == creator))
+        .count()
+}
+
 /// What a process that ended in some way has left.
 struct Left {
     ended: ExitStatus,
     port: u16,
     folder: PathBuf,
     processes: Vec<Process>,
+}
+
+/// Whether it is installed.
+fn there_is(server: &str) -> Result<(), Missing> {
+    let missing = missing()
+        .into_iter()
+        .find(|missing| missing.package().starts_with(server));
+    missing.map_or(Ok(()), Err)
 }
 
 /// Has a process start a server and end.
@@ -106,6 +125,11 @@ fn abandon(server: &str, how: &str) -> Left {
     let processes = descendants_of(abandoning.id());
     assert!(processes.len() >= 2, "guardian and server: {processes:?}");
     assert!(Path::new(folder).is_dir());
+    assert_eq!(
+        segments_of(&processes),
+        usize::from(server == "postgres"),
+        "what else would be left"
+    );
     abandoning.stdin.take().unwrap().write_all(b"\n").unwrap();
     Left {
         ended: abandoning.wait().unwrap(),
@@ -121,26 +145,29 @@ impl Left {
         until("its processes are gone", || {
             !self.processes.iter().any(Process::lives)
         });
-        assert!(!self.folder.exists());
-        assert!(!self.folder.parent().unwrap().exists(), "log and all");
+        until("the guardian has done its work", || {
+            !self.folder.parent().unwrap().exists()
+        });
+        assert_eq!(segments_of(&self.processes), 0);
         assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err());
     }
 }
 
 #[test]
 fn a_process_that_is_killed_leaves_nothing() {
-    if or_skip(Postgres::shared()).is_none() {
-        return;
+    for server in ["postgres", "redis", "nats"] {
+        if or_skip(there_is(server)).is_some() {
+            let left = abandon(server, "kill");
+            assert_eq!(left.ended.signal(), Some(9), "{server}");
+            left.goes_away();
+        }
     }
-    let left = abandon("postgres", "kill");
-    assert_eq!(left.ended.signal(), Some(9));
-    left.goes_away();
 }
 
 /// Stopped processes in a process group without a parent: the kernel hangs such a group up.
 #[test]
 fn a_process_that_is_killed_leaves_no_paused_server() {
-    if or_skip(Postgres::shared()).is_none() {
+    if or_skip(there_is("postgres")).is_none() {
         return;
     }
     let left = abandon("postgres", "paused");
@@ -150,20 +177,20 @@ fn a_process_that_is_killed_leaves_no_paused_server() {
 
 #[test]
 fn a_static_that_is_never_dropped_leaves_nothing() {
-    if or_skip(Postgres::shared()).is_none() {
+    if or_skip(there_is("redis")).is_none() {
         return;
     }
-    let left = abandon("postgres", "return");
+    let left = abandon("redis", "return");
     assert_eq!(left.ended.code(), Some(0));
     left.goes_away();
 }
 
 #[test]
 fn a_process_that_panics_leaves_nothing() {
-    if or_skip(Postgres::shared()).is_none() {
+    if or_skip(there_is("nats")).is_none() {
         return;
     }
-    let left = abandon("postgres", "panic");
+    let left = abandon("nats", "panic");
     assert_eq!(left.ended.code(), Some(101));
     left.goes_away();
 }

@@ -8,5 +8,9 @@
 )]
 
 mod leftovers;
+mod line;
+mod missing;
+mod nats;
 mod postgres;
+mod redis;
 mod wait;

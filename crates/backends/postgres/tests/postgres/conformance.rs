@@ -1,15 +1,14 @@
 //! The kit's tests, one a clause, each in a schema of its own.
 
-use gleaner_conformance::LogFactory;
+use gleaner_conformance::{LogFactory, NotApplicable};
 use gleaner_core::Limits;
 use gleaner_postgres::{PostgresLog, PostgresLogConfig};
 
 use crate::server::{fresh, is_installed};
+use crate::together::Together;
 
-/// Logs as they are by default, or as they are opened behind a pooler.
-struct Logs {
-    pooler: bool,
-}
+/// As it is by default.
+struct Logs;
 
 fn config(url: &str) -> PostgresLogConfig {
     let limits = Limits::default()
@@ -28,28 +27,60 @@ impl LogFactory for Logs {
 
     async fn open(&self) -> (String, PostgresLog) {
         let url = fresh();
-        let log = config(&url).pooler(self.pooler).open().await.unwrap();
+        let log = config(&url).open().await.unwrap();
         (url, log)
     }
 
     async fn reopen(&self, url: &String) -> Option<PostgresLog> {
-        Some(config(url).pooler(self.pooler).open().await.unwrap())
+        Some(config(url).open().await.unwrap())
+    }
+}
+
+/// Three processes on one log, one of them behind a pooler.
+struct Shared;
+
+const HINTED: &str = "a hint that another process sends may come before this one listens";
+
+impl LogFactory for Shared {
+    type Guard = String;
+    type Log = Together;
+
+    fn is_available(&self) -> bool {
+        is_installed()
+    }
+
+    async fn open(&self) -> (String, Together) {
+        let url = fresh();
+        let log = Together::open(config(&url)).await;
+        (url, log)
+    }
+
+    async fn reopen(&self, url: &String) -> Option<Together> {
+        Some(Together::open(config(url)).await)
+    }
+
+    fn not_applicable(&self) -> NotApplicable {
+        &[
+            ("f5_a_wait_ends_at_once_if_something_is_there", HINTED),
+            ("f5_an_append_wakes_a_waiter", HINTED),
+            ("f5_a_dropped_wait_loses_nothing", HINTED),
+        ]
     }
 }
 
 mod log {
-    gleaner_conformance::log_conformance!(super::Logs { pooler: false });
+    gleaner_conformance::log_conformance!(super::Logs);
 }
 
 mod feed {
-    gleaner_conformance::feed_conformance!(super::Logs { pooler: false });
+    gleaner_conformance::feed_conformance!(super::Logs);
 }
 
-mod behind_a_pooler {
+mod shared {
     mod log {
-        gleaner_conformance::log_conformance!(super::super::Logs { pooler: true });
+        gleaner_conformance::log_conformance!(super::super::Shared);
     }
     mod feed {
-        gleaner_conformance::feed_conformance!(super::super::Logs { pooler: true });
+        gleaner_conformance::feed_conformance!(super::super::Shared);
     }
 }

@@ -2,10 +2,10 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test that cannot go on ends"
 )]
 
 mod conformance;
 mod server;
+mod together;

@@ -1,0 +1,94 @@
+//! What a catch-up's rows say: the answer for each grain.
+
+use gleaner_core::{Budget, CatchUp, Caught, Cursor, Entry, Error, GrainId, Run, run_after};
+use tokio_postgres::Row;
+
+use crate::error::{BACKEND, Fault};
+use crate::place::Place;
+use crate::rows::{self, HEAD, read_entry, read_head};
+
+/// Where the columns of a caught-up row lie.
+const ENTRY_AT: usize = 1;
+const HEAD_AT: usize = ENTRY_AT + 10;
+const IDENTITY_AT: usize = HEAD_AT + HEAD;
+
+/// From one row for the identity, one for each grain's head, each followed by those of its entries.
+pub(crate) fn caught(
+    rows: &[Row],
+    place: &Place,
+    wants: &[(GrainId, Cursor)],
+    budget: Budget,
+) -> Result<CatchUp, Fault> {
+    let (first, mut rest) = rows
+        .split_first()
+        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
+    let mut answer = CatchUp {
+        identity: rows::read_identity(first, IDENTITY_AT, place)?,
+        grains: Vec::with_capacity(wants.len()),
+    };
+    let (mut left, mut served) = (budget, false);
+    for (at, (grain, cursor)) in wants.iter().enumerate() {
+        let ord = at as u64 + 1;
+        let mut own = 0;
+        while let Some(row) = rest.get(own)
+            && rows::count(row, 0)? == ord
+        {
+            own += 1;
+        }
+        let (rows, others) = rest.split_at_checked(own).unwrap_or((rest, &[]));
+        rest = others;
+        let one = one(rows, grain, *cursor, &mut left, &mut served);
+        answer.grains.push(match one {
+            Ok(caught) => caught,
+            // A damaged entry or head harms its grain alone.
+            Err(Fault::Refused(error)) => Caught::Failed(error.of(grain)),
+            Err(fault) => return Err(fault),
+        });
+    }
+    Ok(answer)
+}
+
+/// The answer for one grain.
+fn one(
+    rows: &[Row],
+    grain: &GrainId,
+    cursor: Cursor,
+    budget: &mut Budget,
+    served: &mut bool,
+) -> Result<Caught, Fault> {
+    let mut run = Run {
+        head: None,
+        entries: Vec::new(),
+        complete: true,
+    };
+    let Some((first, rows)) = rows.split_first() else {
+        return Ok(Caught::Run(run));
+    };
+    run.head = read_head(first, HEAD_AT)?;
+    let Some(head) = run.head.filter(|head| run_after(cursor, head).is_some()) else {
+        return Ok(Caught::Run(run));
+    };
+    for row in rows {
+        if !budget.take(rows::payload_len(row, ENTRY_AT)?, !*served) {
+            break;
+        }
+        match read_entry(grain, row, ENTRY_AT) {
+            Ok(entry) => run.entries.push(entry),
+            Err(_) if !run.entries.is_empty() => break,
+            Err(fault) => return Err(fault),
+        }
+        *served = true;
+    }
+    let Some(last) = run.entries.last().map(Entry::cursor) else {
+        if !*served {
+            // With nothing served before it, the budget has cut nothing: there is nothing.
+            let message = "the entries towards the head are missing";
+            return Ok(Caught::Failed(
+                Error::permanent(BACKEND, message).at(grain, head.cursor),
+            ));
+        }
+        return Ok(Caught::Deferred);
+    };
+    run.complete = last >= head.cursor;
+    Ok(Caught::Run(run))
+}

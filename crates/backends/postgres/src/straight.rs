@@ -1,0 +1,141 @@
+//! [`Straight`]: an entry each for any number of grains, in one statement that is its own transaction.
+
+use gleaner_core::{Appended, Entry, Head, Result};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::append::{Moves, Run};
+use crate::columns::{EntryColumns, GrainNames, Lot, Places};
+use crate::error::Fault;
+use crate::rows;
+use crate::session::{Session, Sql};
+
+/// The statement, for one schema.
+///
+/// It counts places for all entries before it knows which it will write: places that stay empty harm
+/// nobody. A head or fence that another process has just moved is looked at again in its new state, since
+/// the row is locked first; a grain that it has just made is not seen, and takes the long way.
+#[derive(Debug)]
+pub(crate) struct Straight {
+    append: Sql,
+}
+
+impl Straight {
+    pub(crate) fn new(schema: &str) -> Self {
+        Self {
+            append: Sql::new(
+                schema,
+                "WITH taken AS MATERIALIZED (\
+                   SELECT s.id FROM {s}.shard s WHERE s.id = ANY ($1) ORDER BY s.id FOR UPDATE\
+                 ), counted AS (\
+                   UPDATE {s}.shard s SET pos = s.pos + c.number \
+                   FROM taken t JOIN unnest($1, $2) AS c (id, number) ON c.id = t.id \
+                   WHERE s.id = t.id RETURNING s.id, s.pos - c.number AS pos\
+                 ), moved AS (\
+                   UPDATE {s}.grain g SET pos = c.pos + i.nth, head_epoch = i.epoch, \
+                   head_sequence = i.sequence, head_digest = i.digest, head_kind = i.kind, \
+                   base_epoch = CASE i.kind WHEN {delta} THEN g.base_epoch ELSE i.epoch END, \
+                   base_sequence = CASE i.kind WHEN {delta} THEN g.base_sequence ELSE i.sequence END \
+                   FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+                   WITH ORDINALITY AS i (grain_type, grain_key, shard, nth, epoch, sequence, writer, \
+                   kind, prev, digest, written_at, source, schema, payload, ord) \
+                   JOIN counted c ON c.id = i.shard \
+                   WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key \
+                   AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
+                   AND CASE i.kind WHEN {delta} THEN g.head_epoch = i.epoch \
+                   AND g.head_sequence = i.sequence - 1 AND g.head_digest = i.prev \
+                   AND g.head_kind <> {tombstone} \
+                   ELSE g.head_epoch IS NULL OR (g.head_epoch <= i.epoch \
+                   AND i.sequence - g.head_sequence BETWEEN 1 AND 4294967296) END \
+                   AND (SELECT version FROM {s}.layout WHERE name = 'log') = {version} \
+                   RETURNING g.id, g.shard AS lies_in, g.pos, g.base_epoch, g.base_sequence, i.*\
+                 ), written AS (\
+                   INSERT INTO {s}.entry SELECT id, epoch, sequence, writer, kind, prev, digest, \
+                   written_at, source, schema, payload FROM moved\
+                 ) SELECT ord, lies_in, pos, base_epoch, base_sequence FROM moved",
+                &[
+                    Type::INT2_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::BYTEA_ARRAY,
+                    Type::BYTEA_ARRAY,
+                    Type::INT2_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT2_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::BYTEA_ARRAY,
+                    Type::INT8_ARRAY,
+                    Type::BYTEA_ARRAY,
+                ],
+            ),
+        }
+    }
+
+    /// One statement. What it wrote is answered; what it did not is left.
+    pub(crate) async fn append(
+        &self,
+        session: &Session,
+        runs: &[(usize, &Run<'_>, &Entry)],
+        answers: &mut [Option<Result<Appended>>],
+        moves: &mut Moves,
+    ) -> Result<(), Fault> {
+        let names = GrainNames::of(runs.iter().map(|(_, run, _)| run.grain));
+        let mut places = Places::default();
+        let mut columns = EntryColumns::default();
+        let (mut shards, mut nth) = (Vec::new(), Vec::new());
+        for (_, run, entry) in runs {
+            let lot = Lot::of(run.grain);
+            shards.push(lot.shard);
+            nth.push(places.take(lot.shard));
+            columns.push(entry);
+        }
+        let rows = session
+            .rows(
+                &self.append,
+                &[
+                    &places.shards,
+                    &places.numbers,
+                    &names.types,
+                    &names.keys,
+                    &shards,
+                    &nth,
+                    &columns.epochs,
+                    &columns.sequences,
+                    &columns.writers,
+                    &columns.kinds,
+                    &columns.prevs,
+                    &columns.digests,
+                    &columns.written_at,
+                    &columns.sources,
+                    &columns.schemas,
+                    &columns.payloads,
+                ],
+            )
+            .await?;
+        for row in &rows {
+            let at = usize::try_from(rows::count(row, 0)?).unwrap_or_default();
+            let Some((at, run, entry)) = at.checked_sub(1).and_then(|at| runs.get(at)) else {
+                continue;
+            };
+            let base = rows::cursor(row, 3)?;
+            if let Some(answer) = answers.get_mut(*at) {
+                *answer = Some(Ok(Appended {
+                    grain: run.grain.clone(),
+                    landed: 1,
+                    result: Ok(Head::of(entry, base)),
+                }));
+            }
+            moves.push((shard(row, 1)?, rows::count(row, 2)?));
+        }
+        Ok(())
+    }
+}
+
+fn shard(row: &Row, at: usize) -> Result<usize, Fault> {
+    let shard: i16 = row.try_get(at)?;
+    Ok(usize::try_from(shard).unwrap_or(usize::MAX))
+}
