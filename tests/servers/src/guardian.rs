@@ -7,9 +7,10 @@
 //! the socket; the shell then kills the server with all its processes, and removes its folder. The shell
 //! makes the folder, too, so that there is no moment at which a folder has no guardian.
 //!
-//! The shell is in a session of its own. An interrupt from a terminal then ends the tests and not it, and so
-//! does not the kernel either: a process group of the session of the tests would be orphaned by their end,
-//! and is hung up (`SIGHUP`) if one of it is stopped then, as a paused server is.
+//! The shell is in a session of its own. An interrupt from a terminal then ends the tests and not the
+//! shell. And the kernel leaves it alone: a process group in the session of the tests would be orphaned by
+//! their end, and such a group is hung up (`SIGHUP`) if one of its processes is stopped at that moment, as
+//! those of a paused server are.
 //!
 //! The server's processes are found as descendants of its first one, which is stopped before they are
 //! counted: PostgreSQL puts each of its backends in a session and process group of its own. Shared memory that
@@ -42,12 +43,17 @@ pub(crate) struct Guardian {
 impl Guardian {
     /// A shell with a new folder of its own, and no server yet.
     pub(crate) fn new(name: &str) -> Self {
+        Self::within(&std::env::temp_dir(), name)
+    }
+
+    /// The same, with its folder within this one.
+    pub(crate) fn within(folder: &Path, name: &str) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap_or_else(|error| panic!("{error}"));
         let answers = theirs.try_clone().unwrap_or_else(|error| panic!("{error}"));
         let mut command = Command::new("setsid");
         command
             .args(["sh", "-c", SCRIPT, "guardian"])
-            .arg(std::env::temp_dir())
+            .arg(folder)
             .arg(format!("gleaner-{name}"))
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -80,7 +80,7 @@ impl Postgres {
         PostgresBuilder::default()
     }
 
-    /// One for all of this process, started at its first use. Tests that share it keep apart by
+    /// One for all of this process, started at its first use, in memory where there is room. Tests that share it keep apart by
     /// databases of their own ([`create_database`](Self::create_database)), and leave it running.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Postgres {
     pub fn shared() -> Result<&'static Self, Missing> {
         static SHARED: OnceLock<Result<Postgres, Missing>> = OnceLock::new();
         SHARED
-            .get_or_init(Self::start)
+            .get_or_init(|| Self::builder().in_memory().start())
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -221,7 +221,11 @@ fn installed() -> Result<(PathBuf, User), Missing> {
 
 /// A guardian whose folder the server's user may enter.
 fn guardian_for(user: &User) -> Guardian {
-    let guardian = Guardian::new("postgres");
+    guardian_within(&std::env::temp_dir(), user)
+}
+
+fn guardian_within(folder: &Path, user: &User) -> Guardian {
+    let guardian = Guardian::within(folder, "postgres");
     user.give(guardian.folder());
     guardian
 }

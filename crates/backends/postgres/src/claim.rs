@@ -39,7 +39,7 @@ impl Claims {
                      SELECT i.* FROM unnest($2, $3, $4, $5, $6, $7) \
                      AS i (grain_type, grain_key, slice, shard, epoch, writer) \
                      JOIN taken t ON t.id = i.shard \
-                     WHERE (SELECT version FROM {s}.layout WHERE name = 'log') = {version} \
+                     WHERE {version} = {newest} \
                      ON CONFLICT (grain_type, grain_key) DO UPDATE \
                      SET fence_epoch = excluded.fence_epoch, fence_writer = excluded.fence_writer \
                      WHERE g.fence_epoch IS NULL OR g.fence_epoch < excluded.fence_epoch \
@@ -61,7 +61,7 @@ impl Claims {
             truncate: sql(
                 "WITH own AS MATERIALIZED (\
                    SELECT g.* FROM {s}.grain g WHERE g.grain_type = $1 AND g.grain_key = $2 \
-                   AND (SELECT version FROM {s}.layout WHERE name = 'log') = {version} FOR UPDATE\
+                   AND {version} = {newest} FOR UPDATE\
                  ), base AS MATERIALIZED (\
                    SELECT o.id, e.epoch, e.sequence FROM own o CROSS JOIN LATERAL (\
                      SELECT e.epoch, e.sequence FROM {s}.entry e WHERE e.grain = o.id \

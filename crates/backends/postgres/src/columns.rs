@@ -32,6 +32,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// Where a shard stands among those that are concerned, counted from 1 as the server counts.
+    pub(crate) fn slot(&self, shard: i16) -> i16 {
+        let before = self.shards.partition_point(|other| *other < shard);
+        i16::try_from(before).unwrap_or_default() + 1
+    }
+
     /// Takes the next place in a shard; which it is, counted from 1.
     pub(crate) fn take(&mut self, shard: i16) -> i64 {
         match self.shards.binary_search(&shard) {
@@ -183,6 +189,7 @@ mod tests {
         );
         assert_eq!(places.shards, [3, 9, 31]);
         assert_eq!(places.numbers, [1, 3, 1]);
+        assert_eq!([3, 9, 31].map(|shard| places.slot(shard)), [1, 2, 3]);
     }
 
     #[test]

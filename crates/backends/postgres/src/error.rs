@@ -95,7 +95,8 @@ impl Fault {
             Self::Silent => doubt(format!("cannot {doing} at {server}: no answer in time")),
             Self::Server(error) => {
                 let Some(db) = error.as_db_error() else {
-                    return doubt(format!("cannot {doing} at {server}: {error}")).caused_by(error);
+                    let message = format!("cannot {doing} at {server}: {}", in_words(&error));
+                    return doubt(message).caused_by(error);
                 };
                 let message = format!(
                     "cannot {doing} at {server}: {} ({}){}",
@@ -111,6 +112,14 @@ impl Fault {
                 .caused_by(error)
             }
         }
+    }
+}
+
+/// An error and its cause, which the client library keeps apart.
+fn in_words(error: &tokio_postgres::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

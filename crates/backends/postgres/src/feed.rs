@@ -45,12 +45,10 @@ impl Feed {
                 &[],
             ),
             // A shard that has not moved is looked up in the table of counters alone. Of a grain that is
-            // passed over, only its place is sent.
+            // passed over, only its place is sent; and the identity with the first shard.
             changes: sql(
                 concat!(
-                    "SELECT ",
-                    identity_columns!(),
-                    ", s.id, s.pos, g.pos, \
+                    "SELECT i.*, s.id, s.pos, g.pos, \
                      CASE WHEN g.named THEN g.grain_type END, \
                      CASE WHEN g.named THEN g.grain_key END, ",
                     head_columns!(),
@@ -66,7 +64,9 @@ impl Feed {
                      AND ($6::bytea IS NULL OR get_bit($6, g.slice) = 1) AS named \
                      FROM {s}.grain g WHERE s.has_moved AND g.shard = s.id AND g.pos > s.after \
                      ORDER BY g.pos LIMIT greatest(1, $3 / s.moved)) g ON true \
-                     ORDER BY s.id, g.pos"
+                     LEFT JOIN (SELECT ",
+                    identity_columns!(),
+                    ") i ON s.id = 0 ORDER BY s.id, g.pos"
                 ),
                 &[
                     Type::INT8_ARRAY,

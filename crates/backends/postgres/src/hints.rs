@@ -199,7 +199,7 @@ async fn converse(
 ) -> Result<(), Fault> {
     // Dropped, it takes the reading task with it.
     let mut reading = JoinSet::new();
-    let client = answered(dial(place, bell, &mut reading)).await?;
+    let client = answered(Box::pin(dial(place, bell, &mut reading))).await?;
     let mut listens = false;
     *is_up = true;
     loop {

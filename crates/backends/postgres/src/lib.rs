@@ -25,3 +25,8 @@ mod writer;
 
 pub use config::PostgresLogConfig;
 pub use log::PostgresLog;
+
+/// The README's example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

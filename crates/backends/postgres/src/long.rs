@@ -11,7 +11,6 @@ use crate::error::Fault;
 use crate::judged::Judged;
 use crate::place::Place;
 use crate::rows::{self, head_columns};
-use crate::schema::LOG;
 use crate::session::{Session, Sql};
 
 /// The statements, for one schema.
@@ -31,7 +30,7 @@ impl Long {
         Self {
             lock: Sql::new(
                 schema,
-                "SELECT s.id, s.pos, (SELECT version FROM {s}.layout WHERE name = 'log') \
+                "SELECT s.id, s.pos, {version} \
                  FROM {s}.shard s WHERE s.id = ANY ($1) ORDER BY s.id FOR UPDATE",
                 &[Type::INT2_ARRAY],
             ),
@@ -274,8 +273,7 @@ impl Counters {
         for row in rows {
             counters.shards.push(row.try_get(0)?);
             counters.places.push(row.try_get(1)?);
-            let version: Option<i32> = row.try_get(2)?;
-            LOG.check(version.unwrap_or_default(), place)?;
+            rows::check_version(row, 2, place)?;
         }
         Ok(counters)
     }

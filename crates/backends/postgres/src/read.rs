@@ -36,7 +36,7 @@ macro_rules! bytes_before {
         concat!(
             "sum(octet_length(e.payload)) OVER (ORDER BY ",
             $order,
-            " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+            " ROWS UNBOUNDED PRECEDING) - octet_length(e.payload)"
         )
     };
 }
@@ -66,8 +66,8 @@ const IDENTITY_NOW: &str = concat!("SELECT ", identity_columns!());
 const HEADS: &str = concat!(
     "SELECT i.ord, ",
     head_columns!(),
-    " FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
-                     JOIN {s}.grain g USING (grain_type, grain_key)"
+    ", {version} FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
+     JOIN {s}.grain g USING (grain_type, grain_key)"
 );
 
 const LIST: &str = concat!(
@@ -78,7 +78,7 @@ const LIST: &str = concat!(
     ", ",
     listed!("$3", "$4"),
     " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
-                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
 );
 
 const LIST_OF_TYPE: &str = concat!(
@@ -89,22 +89,22 @@ const LIST_OF_TYPE: &str = concat!(
     ", ",
     listed!("NULL", "$4"),
     " FROM {s}.grain g \
-                     WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
-                     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+     WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
+     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
 );
 
 const READ_FROM: &str = concat!(
-    "SELECT g.floor_epoch, g.floor_sequence, e.* FROM {s}.grain g \
+    "SELECT g.floor_epoch, g.floor_sequence, {version}, e.* FROM {s}.grain g \
                      LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
     entry_columns!(),
     ", count(*) OVER () AS found, ",
     bytes_before!("e.epoch, e.sequence"),
     " AS before FROM (SELECT * FROM {s}.entry e \
-                     WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
-                     ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
-                     WHERE e.before IS NULL OR e.before < $6 \
-                     ORDER BY e.epoch, e.sequence) e ON true \
-                     WHERE g.grain_type = $1 AND g.grain_key = $2"
+     WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
+     ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
+     WHERE e.before = 0 OR e.before < $6 \
+     ORDER BY e.epoch, e.sequence) e ON true \
+     WHERE g.grain_type = $1 AND g.grain_key = $2"
 );
 
 /// A row for the identity, one for each head, and one for each entry that the budget may allow. The limits
@@ -113,25 +113,25 @@ const CATCH_UP: &str = concat!(
     "WITH own AS MATERIALIZED (SELECT i.ord, g.id, ",
     head_columns!(),
     ", CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-                     THEN g.base_epoch ELSE i.epoch END AS epoch, \
-                     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-                     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
-                     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
-                     AS i (grain_type, grain_key, epoch, sequence, ord) \
-                     JOIN {s}.grain g USING (grain_type, grain_key)), \
+     THEN g.base_epoch ELSE i.epoch END AS epoch, \
+     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
+     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
+     AS i (grain_type, grain_key, epoch, sequence, ord) \
+     JOIN {s}.grain g USING (grain_type, grain_key)), \
                      entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
     entry_columns!(),
     " FROM {s}.entry e WHERE e.grain = o.id \
-                     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
-                     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
-                     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
+     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
+     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
+     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
                      cut AS (SELECT e.*, ",
     bytes_before!("e.ord, e.epoch, e.sequence"),
     " AS before FROM entries e) \
-                     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
-                     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
-                     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
-                     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
+     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
+     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
+     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
+     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
                      NULL::int8, ",
     identity_columns!(),
     " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
@@ -140,8 +140,8 @@ const CATCH_UP: &str = concat!(
                      UNION ALL SELECT e.ord, ",
     entry_columns!(),
     ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
-                     WHERE e.before IS NULL OR e.before < $6 \
-                     ORDER BY ord, epoch NULLS FIRST, sequence"
+     WHERE e.before = 0 OR e.before < $6 \
+     ORDER BY ord, epoch NULLS FIRST, sequence"
 );
 
 impl Reads {
@@ -216,7 +216,7 @@ impl Reads {
             .read(&self.heads, &[&names.types, &names.keys])
             .await?;
         for row in &rows {
-            let (at, head) = decoded(sessions, place_and_head(row))?;
+            let (at, head) = decoded(sessions, place_and_head(row, &sessions.place))?;
             if let Some(place) = at.checked_sub(1).and_then(|at| heads.get_mut(at)) {
                 *place = head;
             }
@@ -281,7 +281,7 @@ impl Reads {
                 &[&name, &key, &epoch, &sequence, &limit, &bytes],
             )
             .await?;
-        decoded(sessions, page(&rows, grain, after, budget))
+        decoded(sessions, page(&rows, &sessions.place, grain, after, budget))
     }
 
     /// What brings replicas from their cursors to the heads.
@@ -332,7 +332,8 @@ fn identity_of(rows: &[Row], place: &Place) -> Result<Identity, Fault> {
     rows::read_identity(row, 0, place)
 }
 
-fn place_and_head(row: &Row) -> Result<(usize, Option<Head>), Fault> {
+fn place_and_head(row: &Row, place: &Place) -> Result<(usize, Option<Head>), Fault> {
+    rows::check_version(row, 1 + HEAD, place)?;
     let at = usize::try_from(rows::count(row, 0)?).unwrap_or_default();
     Ok((at, read_head(row, 1)?))
 }
@@ -373,12 +374,19 @@ fn head_page(rows: &[Row], place: &Place, limit: usize, scan: usize) -> Result<H
     Ok(page)
 }
 
-fn page(rows: &[Row], grain: &GrainId, after: Cursor, budget: Budget) -> Result<Page, Fault> {
-    const AT: usize = 2;
+fn page(
+    rows: &[Row],
+    place: &Place,
+    grain: &GrainId,
+    after: Cursor,
+    budget: Budget,
+) -> Result<Page, Fault> {
+    const AT: usize = 3;
     const FOUND: usize = AT + 10;
     let Some(first) = rows.first() else {
         return Ok(Page::default());
     };
+    rows::check_version(first, 2, place)?;
     let floor = rows::cursor(first, 0)?;
     if after != Cursor::ZERO && after < floor {
         let kind = ErrorKind::Truncated { floor };

@@ -30,7 +30,7 @@ macro_rules! entry_columns {
 /// snapshot that they are read in.
 macro_rules! identity_columns {
     () => {
-        "(SELECT version FROM {s}.layout WHERE name = 'log'), (SELECT drawn FROM {s}.log), \
+        "{version}, (SELECT drawn FROM {s}.log), \
          (SELECT system_identifier FROM pg_control_system()), \
          pg_walfile_name(pg_current_wal_lsn())"
     };
@@ -158,11 +158,16 @@ pub(crate) fn read_entry(grain: &GrainId, row: &Row, at: usize) -> Result<Entry,
         .map_err(|mismatch| here(damaged(mismatch.to_string())))
 }
 
+/// Refuses a version of the tables that is not this crate's.
+pub(crate) fn check_version(row: &Row, at: usize, place: &Place) -> Result<(), Fault> {
+    let version: Option<i32> = get(row, at)?;
+    LOG.check(version.unwrap_or_default(), place)
+}
+
 /// The identity in the columns [`identity_columns`] that begin at `at`; refuses a version of the tables
 /// that is not this crate's.
 pub(crate) fn read_identity(row: &Row, at: usize, place: &Place) -> Result<Identity, Fault> {
-    let version: Option<i32> = get(row, at)?;
-    LOG.check(version.unwrap_or_default(), place)?;
+    check_version(row, at, place)?;
     let drawn: Option<&[u8]> = get(row, at + 1)?;
     let Some(drawn) = drawn else {
         return Err(damaged(format!(

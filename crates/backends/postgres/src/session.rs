@@ -31,6 +31,11 @@ const PLANS: &str = "SET search_path = pg_catalog; SET jit = off; \
     SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET default_transaction_isolation = 'read committed'";
 
+/// Ours are idle for as long as this process takes to judge some entries. One that is stopped meanwhile
+/// would hold up all others who append.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+    SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 /// What a server says of itself before it is trusted.
 const FACTS: &str = "SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(), \
     current_setting('fsync'), current_setting('full_page_writes'), \
@@ -44,12 +49,17 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// Puts the schema in the place of `{s}`, and of other names in braces what they stand for.
+    /// Puts the schema in the place of `{s}`, and of other names in braces what they stand for:
+    /// `{version}` the version of the log's tables now, `{newest}` the one that this crate knows.
     pub(crate) fn new(schema: &str, text: &str, types: &'static [Type]) -> Self {
         let text = text
             .replace("{delta}", &Kind::Delta.code().to_string())
             .replace("{tombstone}", &Kind::Tombstone.code().to_string())
-            .replace("{version}", &LOG.version().to_string())
+            .replace(
+                "{version}",
+                "(SELECT version FROM {s}.layout WHERE name = 'log')",
+            )
+            .replace("{newest}", &LOG.version().to_string())
             .replace("{s}", schema);
         Self { text, types }
     }
@@ -132,10 +142,7 @@ impl Session {
     /// of use to nobody else.
     pub(crate) async fn begin(&self) -> Result<(), Fault> {
         self.outstanding.fetch_add(1, Relaxed);
-        Ok(self
-            .client
-            .batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-            .await?)
+        Ok(self.client.batch_execute(BEGIN).await?)
     }
 
     /// Ends it.
@@ -237,10 +244,7 @@ impl Dialer {
         }
         let millis = self.patience.as_millis();
         session
-            .batch(&format!(
-                "SET statement_timeout = {millis}; \
-                 SET idle_in_transaction_session_timeout = {millis}"
-            ))
+            .batch(&format!("SET statement_timeout = {millis}"))
             .await
     }
 }
@@ -251,7 +255,8 @@ impl Manager for Dialer {
 
     async fn create(&self) -> Result<Session> {
         // A server that is stopped still has its connections accepted, by the kernel.
-        let dialled = timeout(self.patience, self.dial()).await;
+        // A large future, for a rare thing.
+        let dialled = timeout(self.patience, Box::pin(self.dial())).await;
         dialled
             .unwrap_or(Err(Fault::Silent))
             .map_err(|fault| fault.before("connect", &self.place.name))

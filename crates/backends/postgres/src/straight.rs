@@ -31,15 +31,16 @@ impl Straight {
                    UPDATE {s}.shard s SET pos = s.pos + c.number \
                    FROM taken t JOIN unnest($1, $2) AS c (id, number) ON c.id = t.id \
                    WHERE s.id = t.id RETURNING s.id, s.pos - c.number AS pos\
+                 ), places AS MATERIALIZED (\
+                   SELECT array_agg(c.pos ORDER BY c.id) AS below FROM counted c\
                  ), moved AS (\
-                   UPDATE {s}.grain g SET pos = c.pos + i.nth, head_epoch = i.epoch, \
+                   UPDATE {s}.grain g SET pos = (SELECT below FROM places)[i.slot] + i.nth, head_epoch = i.epoch, \
                    head_sequence = i.sequence, head_digest = i.digest, head_kind = i.kind, \
                    base_epoch = CASE i.kind WHEN {delta} THEN g.base_epoch ELSE i.epoch END, \
                    base_sequence = CASE i.kind WHEN {delta} THEN g.base_sequence ELSE i.sequence END \
                    FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
-                   WITH ORDINALITY AS i (grain_type, grain_key, shard, nth, epoch, sequence, writer, \
+                   WITH ORDINALITY AS i (grain_type, grain_key, slot, nth, epoch, sequence, writer, \
                    kind, prev, digest, written_at, source, schema, payload, ord) \
-                   JOIN counted c ON c.id = i.shard \
                    WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key \
                    AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
                    AND CASE i.kind WHEN {delta} THEN g.head_epoch = i.epoch \
@@ -47,7 +48,7 @@ impl Straight {
                    AND g.head_kind <> {tombstone} \
                    ELSE g.head_epoch IS NULL OR (g.head_epoch <= i.epoch \
                    AND i.sequence - g.head_sequence BETWEEN 1 AND 4294967296) END \
-                   AND (SELECT version FROM {s}.layout WHERE name = 'log') = {version} \
+                   AND {version} = {newest} \
                    RETURNING g.id, g.shard AS lies_in, g.pos, g.base_epoch, g.base_sequence, i.*\
                  ), written AS (\
                    INSERT INTO {s}.entry SELECT id, epoch, sequence, writer, kind, prev, digest, \
@@ -86,13 +87,14 @@ impl Straight {
         let names = GrainNames::of(runs.iter().map(|(_, run, _)| run.grain));
         let mut places = Places::default();
         let mut columns = EntryColumns::default();
-        let (mut shards, mut nth) = (Vec::new(), Vec::new());
+        let (mut lots, mut nth) = (Vec::new(), Vec::new());
         for (_, run, entry) in runs {
             let lot = Lot::of(run.grain);
-            shards.push(lot.shard);
+            lots.push(lot);
             nth.push(places.take(lot.shard));
             columns.push(entry);
         }
+        let slots: Vec<i16> = lots.iter().map(|lot| places.slot(lot.shard)).collect();
         let rows = session
             .rows(
                 &self.append,
@@ -101,7 +103,7 @@ impl Straight {
                     &places.numbers,
                     &names.types,
                     &names.keys,
-                    &shards,
+                    &slots,
                     &nth,
                     &columns.epochs,
                     &columns.sequences,

@@ -3,8 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use super::{ADMIN, Cluster, Passwords, Postgres, ROLE, guardian_for, installed};
+use super::{ADMIN, Cluster, Passwords, Postgres, ROLE, guardian_for, guardian_within, installed};
 use crate::guardian::text;
 use crate::missing::Missing;
 
@@ -26,12 +27,35 @@ const SETTINGS: [(&str, &str); 10] = [
     ("log_timezone", "UTC"),
 ];
 
+/// Where files lie in memory.
+const MEMORY: &str = "/dev/shm";
+
+/// What a cluster that many tests share may come to, with its log of writes, in KiB: a container's usual
+/// 64 MiB would not do.
+const ROOM_KIB: u64 = 4 << 20;
+
+fn has_room(folder: &Path) -> bool {
+    let output = Command::new("df")
+        .arg("--output=avail")
+        .arg(folder)
+        .output();
+    output.is_ok_and(|output| {
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let available = said
+            .lines()
+            .nth(1)
+            .and_then(|line| line.trim().parse().ok());
+        available.is_some_and(|available: u64| available >= ROOM_KIB)
+    })
+}
+
 /// A cluster that is not there yet.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct PostgresBuilder {
     settings: Vec<(String, String)>,
     folder: Option<PathBuf>,
+    in_memory: bool,
 }
 
 impl PostgresBuilder {
@@ -52,6 +76,13 @@ impl PostgresBuilder {
         self
     }
 
+    /// Puts the data into memory where there is room for it: a sync then costs nothing, and what it is
+    /// worth is not tested. Elsewhere it lies in a temporary folder as ever.
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
+        self
+    }
+
     /// Makes it and starts it; returns when it answers.
     ///
     /// # Errors
@@ -61,7 +92,11 @@ impl PostgresBuilder {
     /// If it does not come up, with the end of its log.
     pub fn start(self) -> Result<Postgres, Missing> {
         let (programs, user) = installed()?;
-        let guardian = guardian_for(&user);
+        let guardian = if self.in_memory && has_room(Path::new(MEMORY)) {
+            guardian_within(Path::new(MEMORY), &user)
+        } else {
+            guardian_for(&user)
+        };
         let data = match &self.folder {
             Some(folder) => {
                 user.give(folder);

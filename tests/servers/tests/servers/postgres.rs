@@ -113,7 +113,7 @@ fn killed_shut_down_and_restarted_it_keeps_port_and_data() {
 
 #[test]
 fn paused_it_answers_nobody_and_then_goes_on() {
-    let Some(server) = or_skip(Postgres::start()) else {
+    let Some(mut server) = or_skip(Postgres::start()) else {
         return;
     };
     let family = family_of(first_process(&server));
@@ -135,7 +135,6 @@ fn paused_it_answers_nobody_and_then_goes_on() {
     assert!(asking.wait().unwrap().success(), "it was waiting");
     assert!(family.iter().all(|process| !process.is_stopped()));
 
-    let mut server = server;
     server.pause();
     server.shut_down();
     assert!(!server.is_running());
@@ -143,10 +142,9 @@ fn paused_it_answers_nobody_and_then_goes_on() {
 
 #[test]
 fn a_standby_streams_and_is_promoted() {
-    let Some(primary) = or_skip(Postgres::start()) else {
+    let Some(mut primary) = or_skip(Postgres::start()) else {
         return;
     };
-    let mut primary = primary;
     primary.sql("CREATE TABLE seen (n int); INSERT INTO seen VALUES (1)");
     let mut standby = primary.standby().unwrap();
     assert_ne!(standby.port(), primary.port());

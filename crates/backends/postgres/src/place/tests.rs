@@ -17,6 +17,12 @@ fn a_url_says_where_and_how() {
         Place::of("postgresql://gleaner@one,two:7/app?pooler=true&connect_timeout=1").unwrap();
     assert_eq!(&*place.name, "one:5432,two:7/app (gleaner)");
     assert!(place.pooler);
+    // The first that is the primary.
+    let attributes = place.config.get_target_session_attrs();
+    assert_eq!(
+        attributes,
+        tokio_postgres::config::TargetSessionAttrs::ReadWrite
+    );
 }
 
 #[test]

@@ -6,6 +6,11 @@
     reason = "a test that cannot go on ends"
 )]
 
+mod appends;
 mod conformance;
+mod encrypted;
+mod feed;
+mod identity;
+mod refusals;
 mod server;
 mod together;

@@ -1,0 +1,161 @@
+//! Servers, settings and tables that are refused, and what is said of them.
+
+use gleaner_core::{Cursor, Draft, ErrorKind, GrainId, ReplicationLog, Writer};
+use gleaner_postgres::PostgresLog;
+use gleaner_servers::{Postgres, or_skip};
+
+use crate::server::{Sql, fresh, is_installed, schema_of};
+
+fn entry(sequence: u64) -> gleaner_core::Entry {
+    let grain = GrainId::new("t", "x").unwrap();
+    Draft::full(grain, Cursor::new(1, sequence), Writer::new(7), "state").seal()
+}
+
+async fn refused(url: &str) -> gleaner_core::Error {
+    let error = PostgresLog::open(url).await.err().unwrap();
+    let said = error.to_string();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "{said}");
+    let password = url.split([':', '@']).nth(2).unwrap();
+    assert!(!said.contains(password), "{said}");
+    assert!(!format!("{error:?}").contains(password));
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_would_lose_what_it_acknowledged_is_refused() {
+    let unsafe_one = Postgres::builder().setting("fsync", "off").start();
+    let Some(mut server) = or_skip(unsafe_one) else {
+        return;
+    };
+    let said = refused(&server.url()).await.to_string();
+    assert!(said.contains("fsync = off"), "{said}");
+    // The same server, set right meanwhile, is taken; an asynchronous commit is set right by the session.
+    server.sql("ALTER SYSTEM SET fsync = on; ALTER SYSTEM SET synchronous_commit = off");
+    server.sql("ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf()");
+    server.shut_down();
+    server.restart();
+    let log = PostgresLog::open(&server.url()).await.unwrap();
+    log.append(entry(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_commit_is_set_right_or_refused() {
+    if !is_installed() {
+        return;
+    }
+    let server = Postgres::shared().unwrap();
+    let url = server.create_database("asynchronous");
+    server.sql("ALTER DATABASE asynchronous SET synchronous_commit = off");
+    let log = PostgresLog::open(&url).await.unwrap();
+    // What the server itself sees of an append in the middle of its transaction.
+    let sql = Sql::connect(&url).await;
+    sql.run(
+        "CREATE TABLE public.seen (setting text);
+         CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN INSERT INTO public.seen VALUES (current_setting(''synchronous_commit'')); RETURN NEW; END';
+         CREATE TRIGGER see AFTER INSERT ON gleaner.entry FOR EACH ROW EXECUTE FUNCTION public.see()",
+    )
+    .await;
+    // The long way, and the straight one.
+    log.append(entry(1)).await.unwrap();
+    log.append(entry(2)).await.unwrap();
+    let right = "SELECT count(*) FROM public.seen WHERE setting = 'on'";
+    assert_eq!(sql.number(right).await, 2);
+    // Behind a pooler there is no session to set it for.
+    let said = refused(&format!("{url}?pooler=true")).await.to_string();
+    assert!(said.contains("synchronous_commit = off"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_is_told_so() {
+    if !is_installed() {
+        return;
+    }
+    let server = Postgres::shared().unwrap();
+    server.sql("CREATE ROLE guest LOGIN PASSWORD 'hushhush'");
+    let guest = format!(
+        "postgres://guest:hushhush@127.0.0.1:{}/gleaner",
+        server.port()
+    );
+    let said = refused(&guest).await.to_string();
+    assert!(said.contains("permission denied"), "{said}");
+    let wrong = guest.replace("hushhush", "guesswork");
+    let said = refused(&wrong).await.to_string();
+    assert!(said.contains("password authentication failed"), "{said}");
+    let url = server.url();
+    let (place, _) = url.rsplit_once('/').unwrap();
+    let nowhere = format!("{place}/nowhere");
+    let said = refused(&nowhere).await.to_string();
+    assert!(said.contains("does not exist"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_a_newer_version_are_left_alone() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let schema = schema_of(&url);
+    let log = PostgresLog::open(&url).await.unwrap();
+    let head = log.append(entry(1)).await.unwrap();
+    let sql = Sql::connect(&url).await;
+    let newer = format!("UPDATE {schema}.layout SET version = version + 1 WHERE name = 'log'");
+    sql.run(&newer).await;
+    let said = refused(&url).await.to_string();
+    assert!(said.contains("version 2"), "{said}");
+    // One that was open already finds it out at each call.
+    let grain = GrainId::new("t", "x").unwrap();
+    let claim = gleaner_core::Claim {
+        grain: grain.clone(),
+        epoch: gleaner_core::Epoch::new(9),
+        writer: Writer::new(9),
+    };
+    let permanent = |error: Option<gleaner_core::Error>| {
+        let error = error.expect("it was done all the same");
+        assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+    };
+    permanent(log.append(entry(2)).await.err());
+    permanent(log.claim(&[claim]).await.err());
+    permanent(log.truncate(&grain, head.cursor).await.err());
+    permanent(log.identity().await.err());
+    permanent(log.heads(std::slice::from_ref(&grain)).await.err());
+    let read = log.read_from(&grain, Cursor::ZERO, gleaner_core::Budget::UNBOUNDED);
+    permanent(read.await.err());
+    permanent(
+        log.catch_up(
+            &[(grain.clone(), Cursor::ZERO)],
+            gleaner_core::Budget::UNBOUNDED,
+        )
+        .await
+        .err(),
+    );
+    sql.run(&newer.replace("version + 1", "version - 1")).await;
+    assert_eq!(log.heads(&[grain]).await.unwrap(), [Some(head)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_not_to_be_made_is_not_made() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let absent = PostgresLog::builder(&url)
+        .unwrap()
+        .create(false)
+        .open()
+        .await;
+    let said = absent.err().unwrap();
+    assert_eq!(said.kind(), ErrorKind::Permanent);
+    let made = format!(
+        "SELECT count(*) FROM pg_namespace WHERE nspname = '{}'",
+        schema_of(&url).trim_matches('"').replace("\"\"", "\"")
+    );
+    assert_eq!(Sql::connect(&url).await.number(&made).await, 0);
+    PostgresLog::open(&url).await.unwrap();
+    PostgresLog::builder(&url)
+        .unwrap()
+        .create(false)
+        .open()
+        .await
+        .unwrap();
+}
