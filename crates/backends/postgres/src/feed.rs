@@ -30,7 +30,7 @@ const POS: usize = END + 1;
 const NAME: usize = POS + 1;
 const HEAD_AT: usize = NAME + 2;
 const SHARE: usize = HEAD_AT + HEAD;
-const SCANNED: usize = SHARE + 1;
+const LAST: usize = SHARE + 1;
 
 impl Feed {
     pub(crate) fn new(schema: &str) -> Self {
@@ -44,26 +44,29 @@ impl Feed {
                 ),
                 &[],
             ),
-            // A shard that has not moved is looked up in the table of counters alone. Of a grain that is
-            // passed over, only its place is sent; and the identity with the first shard.
+            // A shard that has not moved is looked up in the table of counters alone. Of grains that are
+            // passed over, the place of the last is sent, if so many were; the identity with the first
+            // shard.
             changes: sql(
                 concat!(
                     "SELECT i.*, s.id, s.pos, g.pos, \
                      CASE WHEN g.named THEN g.grain_type END, \
                      CASE WHEN g.named THEN g.grain_key END, ",
                     head_columns!(),
-                    ", greatest(1, $2 / s.moved), greatest(1, $3 / s.moved) FROM (\
+                    ", greatest(1, $2 / s.moved), g.nth = greatest(1, $3 / s.moved) FROM (\
                      SELECT s.id, s.pos, c.after, \
                      greatest(1, count(*) FILTER (WHERE s.pos > c.after AND c.asked) OVER ()) \
                      AS moved, s.pos > c.after AND c.asked AS has_moved \
                      FROM unnest($1, $7) WITH ORDINALITY AS c (after, asked, ord) \
                      JOIN {s}.shard s ON s.id = c.ord - 1) s \
-                     LEFT JOIN LATERAL (SELECT g.*, \
-                     ($4::bytea IS NULL OR g.grain_type = $4) AND ($5::bytea IS NULL \
+                     LEFT JOIN LATERAL (SELECT * FROM (SELECT g.*, \
+                     row_number() OVER (ORDER BY g.pos) AS nth, ($4::bytea IS NULL OR g.grain_type = $4) AND ($5::bytea IS NULL \
                      OR substring(g.grain_key FROM 1 FOR octet_length($5)) = $5) \
                      AND ($6::bytea IS NULL OR get_bit($6, g.slice) = 1) AS named \
                      FROM {s}.grain g WHERE s.has_moved AND g.shard = s.id AND g.pos > s.after \
-                     ORDER BY g.pos LIMIT greatest(1, $3 / s.moved)) g ON true \
+                     ORDER BY g.pos LIMIT greatest(1, $3 / s.moved)) g \
+                     WHERE g.named OR g.nth = greatest(1, $3 / s.moved) \
+                     ORDER BY g.pos LIMIT greatest(1, $2 / s.moved)) g ON true \
                      LEFT JOIN (SELECT ",
                     identity_columns!(),
                     ") i ON s.id = 0 ORDER BY s.id, g.pos"
@@ -224,8 +227,8 @@ fn shard_of(row: &Row) -> Option<usize> {
     usize::try_from(shard).ok()
 }
 
-/// Takes the names of one shard's rows, up to its share of the limit; how far that got. Fewer rows than
-/// were looked for are all that there are.
+/// Takes the names of one shard's rows; how far they reach. As many as were asked for reach as far as the
+/// last of them; fewer reach as far as was looked, which is to the end unless a row says otherwise.
 fn names(rows: &[Row], end: u64, moved: &mut Vec<Moved>) -> Result<u64, Fault> {
     let Some(first) = rows.first() else {
         return Ok(end);
@@ -235,27 +238,25 @@ fn names(rows: &[Row], end: u64, moved: &mut Vec<Moved>) -> Result<u64, Fault> {
         // takes places too.
         return Ok(end);
     }
-    let (share, scanned) = (rows::count(first, SHARE)?, rows::count(first, SCANNED)?);
-    let is_all = (rows.len() as u64) < scanned;
-    let mut named = 0;
-    for (at, row) in rows.iter().enumerate() {
-        if row.try_get::<_, Option<&[u8]>>(NAME)?.is_some() {
-            let head = rows::read_head(row, HEAD_AT)?;
-            if let Some(head) = head {
-                let grain = rows::read_grain(row, NAME)?;
-                moved.push(Moved { grain, head });
-            }
-            named += 1;
+    let mut reached = end;
+    for row in rows {
+        // A grain that is passed over has no name here.
+        if row.try_get::<_, Option<&[u8]>>(NAME)?.is_some()
+            && let Some(head) = rows::read_head(row, HEAD_AT)?
+        {
+            let grain = rows::read_grain(row, NAME)?;
+            moved.push(Moved { grain, head });
         }
-        let is_last = at + 1 == rows.len();
-        if is_last && is_all {
-            break;
-        }
-        if is_last || named == share {
-            return rows::count(row, POS);
+        if row.try_get(LAST)? {
+            reached = rows::count(row, POS)?;
         }
     }
-    Ok(end)
+    if rows.len() as u64 == rows::count(first, SHARE)?
+        && let Some(last) = rows.last()
+    {
+        reached = rows::count(last, POS)?;
+    }
+    Ok(reached)
 }
 
 #[async_trait]
