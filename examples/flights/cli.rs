@@ -29,8 +29,8 @@ pub(crate) enum Side {
 pub(crate) struct Pair {
     #[command(flatten)]
     pub(crate) input: Input,
-    /// The log between them: sqlite:PATH, or memory: to run both in one process [default: a file in
-    /// a fresh temporary folder]
+    /// The log between them: sqlite:PATH, `postgres://USER@HOST/DATABASE?password-file=F`, or memory: to
+    /// run both in one process [default: a file in a fresh temporary folder]
     #[arg(long, value_name = "URL")]
     pub(crate) log: Option<String>,
     /// Where the secondary keeps its replicas: sqlite:PATH or memory: [default: a file in a fresh
@@ -53,7 +53,7 @@ pub(crate) struct Pair {
 pub(crate) struct Primary {
     #[command(flatten)]
     pub(crate) input: Input,
-    /// The log to write to: sqlite:PATH
+    /// The log to write to: sqlite:PATH, or any other that outlives a process
     #[arg(long, value_name = "URL")]
     pub(crate) log: String,
     /// Delete the files of a sqlite: log first
@@ -64,7 +64,7 @@ pub(crate) struct Primary {
 /// The following side.
 #[derive(Debug, Args)]
 pub(crate) struct Secondary {
-    /// The log to follow: sqlite:PATH
+    /// The log to follow: sqlite:PATH, or any other that outlives a process
     #[arg(long, value_name = "URL")]
     pub(crate) log: String,
     /// Where to keep the replicas: sqlite:PATH or memory:; goes on from what is there [default: a

@@ -8,6 +8,8 @@
 //! departures.csv -> flights primary -> log.db -> flights secondary -> replicas.db -> --dump
 //! ```
 //!
+//! The log may as well lie in a database or be a leader's; the dump is the same.
+//!
 //! `cargo run --release --example flights` runs the pair on a month of real departures;
 //! `-- --help` lists what can be changed.
 

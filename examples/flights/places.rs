@@ -70,6 +70,9 @@ pub(crate) fn delete(url: &str) -> Result<()> {
 fn file_of(url: &str) -> Result<&Path> {
     match url.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() => Ok(Path::new(path)),
-        _ => Err(format!("--fresh deletes the files of sqlite:PATH only, not {url}").into()),
+        _ => {
+            let url = gleaner::redacted(url);
+            Err(format!("--fresh deletes the files of sqlite:PATH only, not {url}").into())
+        }
     }
 }

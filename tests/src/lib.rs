@@ -1,10 +1,12 @@
 //! What the worker processes of the end-to-end tests, and the tests that start them, have in common.
 //!
 //! Owns the payloads that can be told whole from torn ([`Payload`]), the lines in which a worker
-//! says what it has done ([`Report`]; across a network [`News`]), the orders that it takes ([`Orders`]), and a log and a store
-//! that say what passes through them ([`ToldLog`], [`ToldStore`]). It judges nothing: the tests do.
+//! says what it has done ([`Report`]; across a network [`News`]), the orders that it takes ([`Orders`]), logs opened
+//! with a test's patience ([`open`]), and a log and a store that say what passes through them ([`ToldLog`],
+//! [`ToldStore`]). It judges nothing: the tests do.
 
 mod news;
+mod opened;
 mod orders;
 mod payload;
 mod report;
@@ -13,6 +15,7 @@ mod told_log;
 mod told_store;
 
 pub use news::{News, NoNews, monotonic};
+pub use opened::open;
 pub use orders::Orders;
 pub use payload::Payload;
 pub use report::{BadReport, Report, say};

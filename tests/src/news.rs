@@ -45,10 +45,17 @@ pub enum News {
         key: String,
         /// Where it stood.
         cursor: Cursor,
-        /// The age that the answer was stamped with.
+        /// The age and the health that the answer was stamped with.
         age: Duration,
+        /// Likewise.
+        health: String,
         /// Just before it was read.
         at: Duration,
+    },
+    /// A replica that was asked for is not served, or was never proved in step.
+    Ageless {
+        /// Whose.
+        key: String,
     },
     /// The follower was proved in step, as was asked.
     CaughtUp {
@@ -91,13 +98,15 @@ impl fmt::Display for News {
                 key,
                 cursor,
                 age,
+                health,
                 at,
             } => write!(
                 f,
-                "aged {key} {cursor} {} {}",
+                "aged {key} {cursor} {} {health} {}",
                 age.as_nanos(),
                 at.as_nanos()
             ),
+            Self::Ageless { key } => write!(f, "ageless {key}"),
             Self::CaughtUp {
                 in_step,
                 held,
@@ -129,10 +138,14 @@ impl FromStr for News {
                 },
                 at: Duration::from_nanos(word(at)?),
             },
-            ["aged", key, cursor, age, at] => Self::Aged {
+            ["ageless", key] => Self::Ageless {
+                key: (*key).to_owned(),
+            },
+            ["aged", key, cursor, age, health, at] => Self::Aged {
                 key: (*key).to_owned(),
                 cursor: place(cursor)?,
                 age: Duration::from_nanos(word(age)?),
+                health: (*health).to_owned(),
                 at: Duration::from_nanos(word(at)?),
             },
             ["caught-up", in_step, held, entries_read] => Self::CaughtUp {
@@ -179,8 +192,10 @@ mod tests {
                 key: key.clone(),
                 cursor,
                 age: Duration::from_nanos(5),
+                health: "live".to_owned(),
                 at,
             },
+            News::Ageless { key: key.clone() },
             News::CaughtUp {
                 in_step: 1,
                 held: 2,

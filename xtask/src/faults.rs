@@ -1,4 +1,5 @@
-//! `cargo xtask faults`: the tests of real crashes and hostile files, many rounds of them, summed up.
+//! `cargo xtask faults`: the tests of real crashes and hostile files, or of a server that fails, many rounds
+//! of them, summed up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,11 +12,48 @@ use serde_json::Value;
 use crate::cargo::{cargo, output};
 use crate::metadata::workspace_root;
 
-/// The test binary.
-const NAME: &str = "faults";
+/// Which tests, and what they count.
+#[derive(Debug, PartialEq, Eq)]
+struct Tests {
+    /// The test binary.
+    name: &'static str,
+    /// The server whose tests of it they are, if not all.
+    server: Option<&'static str>,
+    /// What is printed in the end, in this order, whether anything was counted or not.
+    counts: &'static [&'static str],
+}
 
-/// What is printed in the end, in this order, whether anything was counted or not.
-const COUNTS: [&str; 12] = [
+const FILES: Tests = Tests {
+    name: "faults",
+    server: None,
+    counts: &OF_FILES,
+};
+
+/// By server.
+const SERVERS: [Tests; 1] = [Tests {
+    name: "server_faults",
+    server: Some("postgres"),
+    counts: &OF_SERVERS,
+}];
+
+const OF_SERVERS: [&str; 14] = [
+    "server_kills",
+    "publisher_kills",
+    "follower_kills",
+    "pauses",
+    "cuts",
+    "doubts",
+    "full_disks",
+    "ended_themselves",
+    "restores",
+    "given_up",
+    "failovers",
+    "ages_checked",
+    "acknowledged",
+    "lost",
+];
+
+const OF_FILES: [&str; 12] = [
     "kills",
     "publisher_kills",
     "follower_kills",
@@ -30,9 +68,10 @@ const COUNTS: [&str; 12] = [
     "lost",
 ];
 
-/// How many rounds, and the seed of the first; each further one has the next.
+/// How many rounds of what, and the seed of the first; each further one has the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
+    tests: &'static Tests,
     rounds: u64,
     seed: u64,
 }
@@ -40,6 +79,7 @@ struct Wanted {
 impl Wanted {
     fn parse(words: &[&str], drawn: u64) -> Result<Self, String> {
         let mut wanted = Self {
+            tests: &FILES,
             rounds: 1,
             seed: drawn,
         };
@@ -48,7 +88,14 @@ impl Wanted {
             let value = match *option {
                 "--rounds" => &mut wanted.rounds,
                 "--seed" => &mut wanted.seed,
-                other => return Err(format!("faults takes --rounds N and --seed S, not {other}")),
+                "--server" => {
+                    wanted.tests = server(words.next().copied())?;
+                    continue;
+                }
+                other => {
+                    let takes = "--rounds N, --seed S and --server NAME";
+                    return Err(format!("faults takes {takes}, not {other}"));
+                }
             };
             *value = words
                 .next()
@@ -60,6 +107,15 @@ impl Wanted {
         }
         Ok(wanted)
     }
+}
+
+/// The tests of a server.
+fn server(name: Option<&str>) -> Result<&'static Tests, String> {
+    let known = SERVERS.iter().find(|tests| tests.server == name);
+    known.ok_or_else(|| {
+        let names: Vec<&str> = SERVERS.iter().filter_map(|tests| tests.server).collect();
+        format!("one of these follows --server: {}", names.join(", "))
+    })
 }
 
 /// Adds up what tests say: lines of the form `count NAME=NUMBER`, and reasons why one was skipped.
@@ -96,15 +152,19 @@ impl Sum {
 pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
     let wanted = Wanted::parse(words, RandomState::new().hash_one("seed") >> 32)?;
     let root = workspace_root()?;
-    let program = build(&root)?;
+    let program = build(&root, wanted.tests.name)?;
+    let server = wanted.tests.server;
     let mut sum = Sum::default();
     let mut failed = 0_u64;
     for round in 0..wanted.rounds {
         let seed = wanted.seed.wrapping_add(round);
         let ended = Command::new(&program)
             .arg("--show-output")
+            // All tests of a server lie in a module of its name.
+            .args(server.map(|server| format!("{server}::")))
             .current_dir(root.join("tests"))
             .env("GLEANER_SEED", seed.to_string())
+            .env("GLEANER_LONG_ROUND", "1")
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| format!("cannot run {}: {error}", program.display()))?;
@@ -119,7 +179,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
         );
         if !passed {
             failed += 1;
-            tell(&root, seed, &said)?;
+            tell(&root, &file_name(server, seed), &said)?;
         }
     }
     println!();
@@ -127,7 +187,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
         println!("{reason}");
     }
     println!("rounds={}", wanted.rounds);
-    for name in COUNTS {
+    for name in wanted.tests.counts {
         println!("{name}={}", sum.of(name));
     }
     println!("failed_rounds={failed}");
@@ -135,7 +195,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
 }
 
 /// Builds the tests once, so that all rounds are of the same; where the program lies.
-fn build(root: &Path) -> Result<PathBuf, String> {
+fn build(root: &Path, name: &str) -> Result<PathBuf, String> {
     let messages = output(cargo(root).args([
         "test",
         "--locked",
@@ -144,24 +204,32 @@ fn build(root: &Path) -> Result<PathBuf, String> {
         "-p",
         "gleaner-tests",
         "--test",
-        NAME,
+        name,
     ]))?;
     String::from_utf8_lossy(&messages)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| executable(&message))
-        .ok_or_else(|| format!("cargo built no test {NAME}"))
+        .find_map(|message| executable(&message, name))
+        .ok_or_else(|| format!("cargo built no test {name}"))
 }
 
 /// The program that a message of cargo's is about, if it is ours.
-fn executable(message: &Value) -> Option<PathBuf> {
-    let is_ours = message.pointer("/target/name")? == NAME;
+fn executable(message: &Value, name: &str) -> Option<PathBuf> {
+    let is_ours = message.pointer("/target/name")? == name;
     let program = message.get("executable")?.as_str()?;
     is_ours.then(|| PathBuf::from(program))
 }
 
+/// Where all that a failed round said is left.
+fn file_name(server: Option<&str>, seed: u64) -> String {
+    let server = server
+        .map(|server| format!("{server}-"))
+        .unwrap_or_default();
+    format!("{server}seed-{seed}.txt")
+}
+
 /// Shows where a round failed, and leaves all that it said in a file.
-fn tell(root: &Path, seed: u64, said: &str) -> Result<(), String> {
+fn tell(root: &Path, file: &str, said: &str) -> Result<(), String> {
     let mut lines = said.lines();
     while let Some(line) = lines.next() {
         if line.contains("panicked at") {
@@ -172,7 +240,7 @@ fn tell(root: &Path, seed: u64, said: &str) -> Result<(), String> {
         }
     }
     let folder = root.join("target").join("faults");
-    let path = folder.join(format!("seed-{seed}.txt"));
+    let path = folder.join(file);
     fs::create_dir_all(&folder)
         .and_then(|()| fs::write(&path, said))
         .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
@@ -186,7 +254,14 @@ mod tests {
 
     #[test]
     fn rounds_and_seed_are_numbers() {
-        let wanted = |rounds, seed| Ok(Wanted { rounds, seed });
+        let wanted = |rounds, seed| {
+            let tests = &FILES;
+            Ok(Wanted {
+                tests,
+                rounds,
+                seed,
+            })
+        };
         assert_eq!(Wanted::parse(&[], 7), wanted(1, 7));
         assert_eq!(Wanted::parse(&["--rounds", "50"], 7), wanted(50, 7));
         let both = ["--seed", "9", "--rounds", "2"];
@@ -196,14 +271,25 @@ mod tests {
             &["--rounds", "x"],
             &["--rounds", "0"],
             &["50"],
+            &["--server"],
+            &["--server", "x"],
         ] {
             assert!(Wanted::parse(wrong, 7).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
+    fn a_server_has_tests_of_its_own() {
+        let words = ["--server", "postgres", "--rounds", "3"];
+        let wanted = Wanted::parse(&words, 7).unwrap();
+        assert_eq!((wanted.tests, wanted.rounds), (&SERVERS[0], 3));
+        assert_eq!(file_name(wanted.tests.server, 7), "postgres-seed-7.txt");
+        assert_eq!(file_name(FILES.server, 7), "seed-7.txt");
+    }
+
+    #[test]
     fn the_program_is_found_among_cargos_messages() {
-        let message = |text| executable(&serde_json::from_str(text).unwrap());
+        let message = |text| executable(&serde_json::from_str(text).unwrap(), "faults");
         let ours = r#"{"target":{"name":"faults"},"executable":"/x/faults-1"}"#;
         assert_eq!(message(ours), Some(PathBuf::from("/x/faults-1")));
         let other = r#"{"target":{"name":"appender"},"executable":"/x/appender"}"#;

@@ -29,10 +29,11 @@ usage: cargo xtask <command>
          asked. GLEANER_REQUIRE_SERVERS=1 turns tests that skip themselves for want of a server into
          failures.
   check  only those of them that build nothing: seconds
-  faults [--rounds N] [--seed S]
+  faults [--rounds N] [--seed S] [--server NAME]
          kills, full disks, files read-only, gone or foreign, set clocks, under real processes: N
          rounds (1), each with the next seed. Ends with what was counted, `lost=` among it. Small
-         disks need root, and are skipped aloud without.
+         disks need root, and are skipped aloud without. With `--server postgres`, a private server
+         is failed in their stead: killed, stopped, cut off, out of room, put back, failed over.
   models check the lock-free and wake-up code under loom, in every order of events: a minute
   plant [NAME]...
          plant bugs one at a time, and see the simulation find each within 2,000 seeds: minutes

@@ -56,8 +56,8 @@ pub(crate) enum Command {
 /// Which log.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Log {
-    /// The log: `sqlite:PATH`, `memory:`, `grpcs://HOST:PORT?ca=F&token-file=F`, or
-    /// `grpc://HOST:PORT?insecure=true`
+    /// The log: `sqlite:PATH`, `postgres://USER@HOST/DATABASE?password-file=F`, `memory:`,
+    /// `grpcs://HOST:PORT?ca=F&token-file=F`, or `grpc://HOST:PORT?insecure=true`
     #[arg(long = "log", value_name = "URL")]
     pub(crate) url: String,
 }
@@ -156,7 +156,7 @@ pub(crate) struct Follow {
     /// How long a grain goes unasked-for at most, such as 50ms
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     pub(crate) poll_interval: Duration,
-    /// Where to keep the replicas: sqlite:PATH or memory:; goes on from what is there
+    /// Where to keep the replicas: `sqlite:PATH`, `postgres://..` or `memory:`; goes on from what is there
     #[arg(long, value_name = "URL", default_value = "memory:")]
     pub(crate) store: String,
     /// End when all is caught up, and print what the replicas hold then

@@ -137,18 +137,40 @@ impl Failure {
 }
 
 /// A command line that was not understood, or asked for help.
+///
+/// What is repeated of it may be a URL in the wrong place, with a password in it.
 pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
+    let text = redacted(error.to_string());
     let json = std::env::args_os().any(|argument| argument == "--json");
     if error.use_stderr() && json {
-        let text = error.to_string();
         // What follows the first paragraph is the usage, for people.
         let said = text.split("\n\n").next().unwrap_or_default().trim();
         let said = said.strip_prefix("error: ").unwrap_or(said);
         return Failure::new(Kind::Usage, said).report(true);
     }
     // As in `report`; help goes to standard output.
-    let _ = error.print();
-    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+    if error.use_stderr() {
+        let _ = write!(io::stderr(), "{text}");
+        ExitCode::from(2)
+    } else {
+        let _ = write!(io::stdout(), "{text}");
+        ExitCode::SUCCESS
+    }
+}
+
+/// A text that repeats words of the command line, without the secrets in them.
+fn redacted(mut text: String) -> String {
+    for argument in std::env::args_os() {
+        let argument = argument.to_string_lossy();
+        let Some((before, _)) = argument.split_once("://") else {
+            continue;
+        };
+        // `--option=scheme://`, or the URL alone.
+        let begin = before.rfind('=').map_or(0, |equals| equals + 1);
+        let url = argument.get(begin..).unwrap_or(&argument);
+        text = text.replace(url, &gleaner::redacted(url));
+    }
+    text
 }
 
 /// An error and what caused it, in one line.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use gleaner::postgres::PostgresLog;
 use gleaner::{ReplicaStore, ReplicationLog};
 
 use crate::failure::{Failure, Kind, Result};
@@ -12,7 +13,7 @@ pub(crate) async fn log(url: &str) -> Result<Arc<dyn ReplicationLog>> {
     Ok(gleaner::open(url).await?)
 }
 
-/// Opens a log that must be there already: a mistyped path makes no file.
+/// Opens a log that must be there already: a mistyped path makes no file, a mistyped schema no tables.
 pub(crate) async fn existing_log(url: &str) -> Result<Arc<dyn ReplicationLog>> {
     if let Some(path) = url.strip_prefix("sqlite:")
         && !path.is_empty()
@@ -22,6 +23,13 @@ pub(crate) async fn existing_log(url: &str) -> Result<Arc<dyn ReplicationLog>> {
             Kind::Absent,
             format!("there is no file {path:?}"),
         ));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let config = PostgresLog::builder(url).map_err(|error| {
+            let url = gleaner::redacted(url);
+            Failure::new(Kind::Usage, format!("{url:?}: {error}"))
+        })?;
+        return Ok(Arc::new(config.create(false).open().await?));
     }
     log(url).await
 }

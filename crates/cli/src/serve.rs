@@ -33,7 +33,7 @@ pub(crate) async fn run(options: Serve, out: &mut Out) -> Result<()> {
     let leader = leader.bind(options.listen).await?;
     // It serves, whether or not anybody is told where.
     out.tell(&[Serving {
-        log: options.log.url,
+        log: gleaner::redacted(&options.log.url),
         listen: leader.local_addr(),
         tls,
         tokens,

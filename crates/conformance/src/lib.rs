@@ -78,6 +78,7 @@
 //!
 //! This crate knows `gleaner-core` alone: neither a backend nor the follower.
 
+mod awkward;
 mod clause;
 mod factory;
 mod feed;

@@ -43,6 +43,7 @@ macro_rules! __log_list {
             l4_a_claim_changes_nothing_that_is_read
             l4_a_claim_fences_the_former_writer
             l4_claims_are_answered_in_order
+            l4_fences_are_told_apart_by_bytes
             l4_one_of_many_racing_claims_wins
             l5_no_hole_fills_in_later
             l5_entries_stay_as_they_are
@@ -61,6 +62,7 @@ macro_rules! __log_list {
             l7_dead_grains_keep_head_fence_and_floor
             l7_a_claim_survives_truncation
             l7_nothing_to_truncate_is_no_error
+            l7_grains_are_told_apart_by_bytes
             l7_readers_always_find_a_base
             l8_runs_begin_at_the_base_or_follow
             l8_a_backlog_of_whole_states_costs_one_entry
@@ -102,6 +104,7 @@ macro_rules! __feed_list {
             f1_every_moved_grain_is_named
             f1_heads_in_a_page_are_the_logs
             f1_a_filter_leaves_out_none_of_its_own
+            f1_grains_are_named_by_their_bytes
             f1_a_filter_by_prefix_or_slices_names_its_own_alone
             f1_shares_are_a_partition
             f1_a_sparse_filter_is_read_to_its_end
@@ -133,6 +136,7 @@ macro_rules! __store_list {
     ($with:ident $($args:tt)*) => {
         $crate::$with! { [$($args)*]
             s1_a_row_is_that_of_its_last_entry
+            s1_grains_are_told_apart_by_bytes
             s1_a_stopped_run_ends_at_an_entry
             s1_long_runs_are_folded_whole
             s1_random_runs_agree_with_the_rule
@@ -145,12 +149,14 @@ macro_rules! __store_list {
             s4_readers_see_one_moment_through_rebases
             s4_listings_are_in_byte_order
             s4_listings_hold_what_the_filter_says
+            s4_listings_hold_what_a_key_prefix_says
             s4_listings_go_on_after_any_id
             s4_marks_are_in_the_order_asked_for
             s4_a_handle_lasts
             s5_a_dropped_call_is_before_or_after
             s5_reopened_store_holds_what_it_answered
             s6_only_what_was_named_is_removed
+            s6_grains_are_told_apart_by_bytes
             s6_a_whole_state_replaces_everything
             s6_a_tombstone_keeps_the_cursor
             s7_trouble_touches_no_neighbour
@@ -160,6 +166,7 @@ macro_rules! __store_list {
             s7_outcomes_are_in_the_order_of_the_runs
             s8_a_rebase_compares_and_sets
             s8_a_rebase_may_be_the_first
+            s8_grains_are_told_apart_by_bytes
             s8_a_rebase_is_whole_or_nothing
             s8_a_late_apply_changes_nothing
             s8_a_late_first_apply_brings_nothing_back

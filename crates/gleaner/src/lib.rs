@@ -37,6 +37,7 @@
 //! ```
 
 mod open;
+mod redacted;
 
 pub use gleaner_consumer::{
     Answer, Bootstrap, CaughtUp, ChangeStream, Clock, ConsumerBuilder, ControlError, FollowError,
@@ -47,6 +48,7 @@ pub use gleaner_consumer::{
 pub use gleaner_core::*;
 pub use gleaner_publisher::*;
 pub use open::{OpenError, open, open_store};
+pub use redacted::redacted;
 
 /// The log and store in memory.
 #[cfg(feature = "memory")]
@@ -64,4 +66,10 @@ pub mod sqlite {
 #[cfg(feature = "grpc")]
 pub mod grpc {
     pub use gleaner_grpc::*;
+}
+
+/// The log and store in a PostgreSQL database.
+#[cfg(feature = "postgres")]
+pub mod postgres {
+    pub use gleaner_postgres::*;
 }

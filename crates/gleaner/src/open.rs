@@ -1,5 +1,7 @@
 //! [`open`] and [`open_store`]: backends by URL.
 
+#[cfg(feature = "postgres")]
+mod database;
 #[cfg(feature = "grpc")]
 mod leader;
 
@@ -7,14 +9,16 @@ use std::sync::Arc;
 
 use gleaner_core::{Error, Fold, ReplicaStore, ReplicationLog};
 
-/// Why a URL could not be opened.
+use crate::redacted::{is_scheme, redacted};
+
+/// Why a URL could not be opened. What is shown of the URL is [`redacted`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Not a URL of a backend: `scheme:rest`.
     #[error("{url:?} is not of the form scheme:rest, such as sqlite:grains.db")]
     NotAUrl {
-        /// What was given.
+        /// What was given, redacted.
         url: String,
     },
     /// A scheme that no backend built in has.
@@ -30,7 +34,7 @@ pub enum OpenError {
     /// The URL lacks something, or has something that its backend does not take.
     #[error("{url:?}: {why}")]
     BadUrl {
-        /// What was given.
+        /// What was given, redacted.
         url: String,
         /// What is wrong.
         why: String,
@@ -46,6 +50,8 @@ const BUILT_IN: &[(&str, bool)] = &[
     ("sqlite", cfg!(feature = "sqlite")),
     ("grpc", cfg!(feature = "grpc")),
     ("grpcs", cfg!(feature = "grpc")),
+    ("postgres", cfg!(feature = "postgres")),
+    ("postgresql", cfg!(feature = "postgres")),
 ];
 
 /// Opens a log by URL.
@@ -56,9 +62,26 @@ const BUILT_IN: &[(&str, bool)] = &[
 /// | `sqlite:PATH` | the file at that path, created if it is missing; shared by processes |
 /// | `grpcs://HOST:PORT?ca=F&token-file=F` | the log that a leader serves; `cert=F&key=F` to show a certificate too |
 /// | `grpc://HOST:PORT?insecure=true` | the same, unencrypted; `token-file=F` if the leader wants one |
+/// | `postgres://USER@HOST:PORT/DATABASE?password-file=F` | the log in that database, its tables made if they are missing; shared by processes on many machines |
 ///
-/// A leader is first asked by the first call: one that is not up yet is no error here. Paths in a query
-/// are percent-decoded; a secret never stands in a URL.
+/// A leader is first asked by the first call, and a database that cannot be reached now is tried again
+/// by each call: one that is not up yet is no error here. What a query says is percent-decoded.
+///
+/// A secret need not stand in a URL, and is better kept out of it: `token-file` and `password-file` name
+/// files. Where one does stand in it, no error and no line of a log repeats it ([`redacted`]).
+///
+/// # PostgreSQL
+/// `postgres://` and `postgresql://` are one. `USER:PASSWORD@` gives the password in the URL. Of several
+/// hosts, `one:5432,two:5432`, the first that answers is taken. The query may say, beside what
+/// `tokio_postgres::Config` knows (`connect_timeout`, `application_name`, `target_session_attrs` …):
+///
+/// | Parameter | What it says |
+/// |---|---|
+/// | `password-file=F` | the file that the password is read from, once, at open |
+/// | `schema=NAME` | the schema that the tables lie in; `gleaner` if it is left out. Each holds one log and one replica store |
+/// | `sslrootcert=F` | connections are encrypted, to a server with a certificate for its name by an authority in this file; without it they are not encrypted |
+/// | `sslmode=verify-full` | says that they must be, and so needs `sslrootcert`; `verify-ca` and `require` mean the same |
+/// | `pooler=true` | a pooler stands between that hands each transaction to another session: nothing is prepared or listened for, and what others append is found by polls |
 ///
 /// # Errors
 /// [`OpenError`]: the URL, the scheme, or the backend, which names the path.
@@ -76,6 +99,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn ReplicationLog>, OpenError> {
         }
         #[cfg(feature = "grpc")]
         ("grpc" | "grpcs", _) => Ok(Arc::new(leader::open(url)?)),
+        #[cfg(feature = "postgres")]
+        ("postgres" | "postgresql", _) => Ok(Arc::new(database::open(url).await?)),
         (scheme, _) => Err(unknown(scheme, "a log")),
     }
 }
@@ -86,6 +111,7 @@ pub async fn open(url: &str) -> Result<Arc<dyn ReplicationLog>, OpenError> {
 /// |---|---|
 /// | `memory:` | a new, empty one in this process |
 /// | `sqlite:PATH` | the file at that path, created if it is missing; a restart goes on from it |
+/// | `postgres://USER@HOST:PORT/DATABASE?password-file=F` | the tables in that database, made if they are missing; the URL says what a log's does |
 ///
 /// # Errors
 /// As [`open`].
@@ -110,16 +136,23 @@ pub async fn open_store(
                 gleaner_sqlite::SqliteReplicaStore::open(path, fold).await?,
             ))
         }
+        #[cfg(feature = "postgres")]
+        ("postgres" | "postgresql", _) => Ok(Arc::new(database::open_store(url, fold).await?)),
         (scheme, _) => Err(unknown(scheme, "a store")),
     }
 }
 
 fn split(url: &str) -> Result<(&str, &str), OpenError> {
     url.split_once(':')
-        .filter(|(scheme, _)| !scheme.is_empty())
-        .ok_or_else(|| OpenError::NotAUrl {
-            url: url.to_owned(),
-        })
+        .filter(|(scheme, _)| is_scheme(scheme))
+        .ok_or_else(|| OpenError::NotAUrl { url: redacted(url) })
+}
+
+fn bad(url: &str, why: impl Into<String>) -> OpenError {
+    OpenError::BadUrl {
+        url: redacted(url),
+        why: why.into(),
+    }
 }
 
 fn unknown(scheme: &str, what: &'static str) -> OpenError {
@@ -146,20 +179,14 @@ fn nothing_after(url: &str, rest: &str) -> Result<(), OpenError> {
     if rest.is_empty() {
         Ok(())
     } else {
-        Err(OpenError::BadUrl {
-            url: url.to_owned(),
-            why: "nothing follows memory:".to_owned(),
-        })
+        Err(bad(url, "nothing follows memory:"))
     }
 }
 
 #[cfg(feature = "sqlite")]
 fn some_path(url: &str, path: &str) -> Result<(), OpenError> {
     if path.is_empty() {
-        Err(OpenError::BadUrl {
-            url: url.to_owned(),
-            why: "a path follows sqlite:".to_owned(),
-        })
+        Err(bad(url, "a path follows sqlite:"))
     } else {
         Ok(())
     }
@@ -180,6 +207,15 @@ mod tests {
         assert!(refused("grains.db").await.contains("grains.db"));
         assert!(refused(":x").await.contains("scheme:rest"));
         assert!(refused("tape:reel").await.contains("memory, sqlite"));
+        for url in [
+            "gleaner@db/app?password=hush",
+            "//gleaner:hush@db/app",
+            "db?password=hush:x",
+            "tape://gleaner:hush@reel?hush",
+        ] {
+            let said = refused(url).await;
+            assert!(!said.contains("hush"), "{said} repeats a secret");
+        }
         let stores = match open_store("tape:reel", None).await {
             Ok(_) => panic!("a store on tape opened"),
             Err(error) => error.to_string(),

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod aggregate;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod network;
 mod pair;
 #[cfg(test)]

@@ -5,7 +5,10 @@ use crate::program::Place;
 
 /// Every row, byte for byte; and the report that goes with them.
 fn dumps_january(arguments: &[&str]) -> crate::program::Ended {
-    let place = Place::new();
+    dumps_january_in(&Place::new(), arguments)
+}
+
+pub(crate) fn dumps_january_in(place: &Place, arguments: &[&str]) -> crate::program::Ended {
     let mut all = vec!["--dump", "dump.csv", "--poll-interval", "10ms"];
     all.extend(arguments);
     let ended = place.good(&all);

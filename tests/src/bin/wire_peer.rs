@@ -2,19 +2,22 @@
 //!
 //! - `wire_peer leader PATH LISTEN MAX_BATCH` serves the SQLite log at a path, which takes batches of so
 //!   many entries, until its input ends.
-//! - `wire_peer follower URL STORE SAMPLED` follows all grains of the tests' type. Every 2 ms it reads one
-//!   of `load-0` to `load-(SAMPLED-1)` and says its age. An order `caught-up` is answered when it was
-//!   proved in step; at the end of its input it ends.
-//! - `wire_peer writer URL PREFIX GRAINS` publishes states of `PREFIX-0` to `PREFIX-(GRAINS-1)`, each as
-//!   fast as it is acknowledged, until its input ends. It says every acknowledgement.
+//! - `wire_peer follower URL STORE SAMPLED PATIENCE` follows all grains of the tests' type from the log at a
+//!   URL. Every 2 ms it reads one of `load-0` to `load-(SAMPLED-1)` and says its age. An order `caught-up` is
+//!   answered when it was proved in step, an order `read KEY` at once; at the end of its input it ends.
+//! - `wire_peer writer URL PREFIX GRAINS PATIENCE` publishes states of `PREFIX-0` to `PREFIX-(GRAINS-1)`,
+//!   each as fast as it is acknowledged, until its input ends. It says every acknowledgement.
+//!
+//! PATIENCE is how many milliseconds an answer of the log is waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner::grpc::{GrpcLog, Leader};
+use gleaner::grpc::Leader;
 use gleaner::sqlite::SqliteLog;
 use gleaner::{
-    Compaction, Filter, Follower, GrainId, GrainPublisher, Limits, Publisher, ReadOptions,
+    Compaction, Filter, Follower, GrainId, GrainPublisher, Limits, Publisher, RawReader,
+    ReadOptions, ReplicationLog,
 };
 use gleaner_tests::{GRAIN_TYPE, News, Orders, Outcome, Payload, monotonic};
 use tokio::sync::watch;
@@ -30,8 +33,12 @@ async fn main() -> Outcome {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["leader", path, listen, max_batch] => lead(path, listen, max_batch.parse()?).await?,
-        ["follower", url, store, sampled] => follow(url, store, sampled.parse()?).await?,
-        ["writer", url, prefix, grains] => write(url, prefix, grains.parse()?).await?,
+        ["follower", url, store, sampled, patience] => {
+            follow(open(url, patience).await?, store, sampled.parse()?).await?;
+        }
+        ["writer", url, prefix, grains, patience] => {
+            write(open(url, patience).await?, prefix, grains.parse()?).await?;
+        }
         _ => return Err("wire_peer leader|follower|writer ...".into()),
     }
     News::Ended.say();
@@ -57,20 +64,16 @@ async fn lead(path: &str, listen: &str, max_batch: usize) -> Outcome {
     Ok(())
 }
 
-/// A log whose connection is noticed to be dead within a second, and that is dialled again at once.
-fn open(url: &str) -> Result<GrpcLog, gleaner::grpc::ConfigError> {
-    GrpcLog::builder(url)
-        .insecure(true)
-        .keepalive(Duration::from_millis(500), Duration::from_millis(500))
-        .connect_timeout(Duration::from_secs(1))
-        .call_timeout(Duration::from_secs(10))
-        .backoff(Duration::from_millis(20), Duration::from_millis(200))
-        .open()
+async fn open(
+    url: &str,
+    patience: &str,
+) -> Result<Arc<dyn ReplicationLog>, Box<dyn std::error::Error + Send + Sync>> {
+    gleaner_tests::open(url, Duration::from_millis(patience.parse()?)).await
 }
 
-async fn follow(url: &str, store: &str, sampled: u64) -> Outcome {
+async fn follow(log: Arc<dyn ReplicationLog>, store: &str, sampled: u64) -> Outcome {
     let store = gleaner::open_store(store, None).await?;
-    let follower = Follower::builder(Arc::new(open(url)?), store)
+    let follower = Follower::builder(log, store)
         .poll_interval(Duration::from_millis(50))
         .backoff(Duration::from_millis(10), Duration::from_millis(200))
         .spawn();
@@ -83,6 +86,12 @@ async fn follow(url: &str, store: &str, sampled: u64) -> Outcome {
     let sampling = tokio::spawn(sample(follower.clone(), sampled));
     let mut orders = Orders::listen();
     while let Some(order) = orders.next().await {
+        if let Some(key) = order.strip_prefix("read ") {
+            let key = key.to_owned();
+            let read = read(&follower.raw_reader(), &key).await;
+            read.unwrap_or(News::Ageless { key }).say();
+            continue;
+        }
         if order != "caught-up" {
             return Err(format!("an order {order:?}?").into());
         }
@@ -107,27 +116,29 @@ async fn sample(follower: Follower, sampled: u64) {
     let keys: Vec<String> = (0..sampled).map(|at| format!("load-{at}")).collect();
     for key in keys.iter().cycle() {
         tokio::time::sleep(Duration::from_millis(2)).await;
-        let Ok(grain) = GrainId::new(GRAIN_TYPE, key.as_str()) else {
-            return;
-        };
-        let at = monotonic();
-        let options = ReadOptions::default().wait(Duration::from_millis(1));
-        if let Ok(answer) = reader.get_when(&grain, options).await
-            && let Some(age) = answer.age
-        {
-            News::Aged {
-                key: key.clone(),
-                cursor: answer.cursor,
-                age,
-                at,
-            }
-            .say();
+        if let Some(news) = read(&reader, key).await {
+            news.say();
         }
     }
 }
 
-async fn write(url: &str, prefix: &str, grains: u64) -> Outcome {
-    let publisher = Publisher::builder(Arc::new(open(url)?))
+/// Reads a replica as it is now; none if it has no age.
+async fn read(reader: &RawReader, key: &str) -> Option<News> {
+    let grain = GrainId::new(GRAIN_TYPE, key).ok()?;
+    let at = monotonic();
+    let options = ReadOptions::default().wait(Duration::from_millis(1));
+    let answer = reader.get_when(&grain, options).await.ok()?;
+    Some(News::Aged {
+        key: key.to_owned(),
+        cursor: answer.cursor,
+        age: answer.age?,
+        health: answer.health.name().to_owned(),
+        at,
+    })
+}
+
+async fn write(log: Arc<dyn ReplicationLog>, prefix: &str, grains: u64) -> Outcome {
+    let publisher = Publisher::builder(log)
         .source("tests")
         .compaction(Compaction::never())
         .coalesce(false)

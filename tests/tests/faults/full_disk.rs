@@ -14,7 +14,7 @@ const FULL: &str = "full";
 fn a_full_disk_under_the_log_is_waited_out() {
     let folder = folder();
     let mut chance = Chance::new();
-    let disk = match SmallDisk::mount(folder.path(), "log") {
+    let disk = match SmallDisk::mount(folder.path(), "log", 64) {
         Ok(disk) => disk,
         Err(why) => {
             println!("skipped: no privilege: no small disk can be mounted: {why}");
@@ -47,7 +47,7 @@ fn a_full_disk_under_the_log_is_waited_out() {
 fn a_full_disk_under_the_store_is_waited_out() {
     let folder = folder();
     let mut chance = Chance::new();
-    let disk = match SmallDisk::mount(folder.path(), "store") {
+    let disk = match SmallDisk::mount(folder.path(), "store", 64) {
         Ok(disk) => disk,
         Err(why) => {
             println!("skipped: no privilege: no small disk can be mounted: {why}");

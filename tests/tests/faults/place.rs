@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::child::LONG;
+/// Long beyond anything that is waited for.
+const LONG: Duration = Duration::from_secs(120);
 
 /// A folder of the test's own, on the disk that the project is built on.
 pub(crate) fn folder() -> TempDir {
@@ -93,11 +94,13 @@ pub(crate) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounted on a new folder within `folder`; why not, if this user may not.
-    pub(crate) fn mount(folder: &Path, name: &str) -> Result<Self, String> {
+    /// Of so many MiB, mounted on a new folder within `folder`; why not, if this user may not.
+    pub(crate) fn mount(folder: &Path, name: &str, size: u32) -> Result<Self, String> {
         let at = folder.join(name);
         fs::create_dir(&at).unwrap();
-        let options = "size=64m,mode=700".as_ref();
+        // A server of another user's is let through.
+        let options = format!("size={size}m,mode=711");
+        let options = options.as_ref();
         let kind = "tmpfs".as_ref();
         let args: [&OsStr; 6] = [
             "-t".as_ref(),

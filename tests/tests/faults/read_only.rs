@@ -21,7 +21,7 @@ fn assert_refused(worker: Worker, path: &Path) {
 #[test]
 fn a_disk_that_became_read_only_is_refused_until_it_is_not() {
     let folder = folder();
-    let disk = match SmallDisk::mount(folder.path(), "both") {
+    let disk = match SmallDisk::mount(folder.path(), "both", 64) {
         Ok(disk) => disk,
         Err(why) => {
             println!("skipped: no privilege: no disk can be mounted: {why}");

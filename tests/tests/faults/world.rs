@@ -11,7 +11,7 @@ use crate::place::until;
 use crate::tally::Tally;
 use crate::truth::{
     Acked, Histories, acked, assert_at_rest, assert_equal, caught_up, copied, histories, is_sound,
-    replicas, turn,
+    lost, replicas,
 };
 
 /// Grains that the publisher owns.
@@ -163,19 +163,7 @@ impl World {
 
     /// How many of the acknowledged entries a log does not hold.
     fn lost(&self, histories: &Histories) -> usize {
-        let mut lost = 0;
-        let held: BTreeMap<(&str, Cursor), Option<u64>> = histories
-            .iter()
-            .flat_map(|(key, (_, entries))| entries.iter().map(move |entry| (key, entry)))
-            .map(|(key, entry)| ((key.as_str(), entry.cursor()), turn(entry)))
-            .collect();
-        for acked in &self.acked {
-            if held.get(&(acked.key.as_str(), acked.cursor)) != Some(&acked.turn) {
-                println!("LOST: {} at {}", acked.key, acked.cursor);
-                lost += 1;
-            }
-        }
-        lost
+        lost(histories, &self.acked)
     }
 
     /// How many replicas are behind what a store had answered.

@@ -39,6 +39,7 @@ pub(crate) fn are_true(acked: &[News], readings: &[News]) -> Ages {
             cursor,
             age,
             at,
+            ..
         } = news
         else {
             continue;
@@ -79,6 +80,7 @@ fn told(cursor: u64, millis: u64, age: Option<u64>) -> News {
             key,
             cursor,
             age: Duration::from_millis(age),
+            health: "live".to_owned(),
             at,
         },
     }

@@ -9,7 +9,7 @@ use crate::ages;
 use crate::chance::Chance;
 use crate::peer::{Peer, Reserved};
 use crate::truth::{
-    Acked, assert_at_rest, assert_equal, assert_kept, histories, is_sound, replicas,
+    acked_news, assert_at_rest, assert_equal, assert_kept, histories, is_sound, replicas,
 };
 
 /// Grains under load.
@@ -20,19 +20,7 @@ const GRAINS: usize = 8;
 pub(crate) fn judge(log: &Path, store: &Path, acked: &[News]) {
     let histories = histories(log);
     assert_at_rest(&histories);
-    let acked: Vec<Acked> = acked
-        .iter()
-        .filter_map(|news| match news {
-            News::Acked {
-                key, cursor, turn, ..
-            } => Some(Acked {
-                key: key.clone(),
-                cursor: *cursor,
-                turn: *turn,
-            }),
-            _ => None,
-        })
-        .collect();
+    let acked = acked_news(acked);
     println!("{} acknowledged", acked.len());
     assert!(!acked.is_empty());
     assert_kept(&histories, &acked);

@@ -16,6 +16,7 @@ mod away;
 mod bulk;
 mod disturbed;
 mod ends;
+#[expect(dead_code, reason = "the tests of faults use the rest of it")]
 mod peer;
 mod proxy;
 

@@ -6,14 +6,18 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gleaner_tests::News;
+use gleaner_tests::{News, monotonic};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpSocket;
 
 /// Long beyond anything that is waited for.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// How long a peer waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A port that is nobody's, and stays it while no leader listens there: a dial that is refused does not
 /// take it for its own end by chance, and a leader that comes back finds it free.
@@ -45,6 +49,8 @@ pub(crate) struct Peer {
     orders: Option<ChildStdin>,
     news: Receiver<News>,
     heard: Vec<News>,
+    /// What it has written to standard error.
+    complaints: Arc<Mutex<String>>,
 }
 
 impl Peer {
@@ -71,11 +77,23 @@ impl Peer {
 
     /// A follower into a store at a URL, which reads the ages of so many grains under load.
     pub(crate) fn follower(leader: SocketAddr, store: &str, sampled: usize) -> Self {
-        Self::start("follower", &[&url(leader), store, &sampled.to_string()])
+        Self::follower_of(&url(leader), store, sampled, PATIENCE)
+    }
+
+    /// As [`Self::follower`], of the log at a URL.
+    pub(crate) fn follower_of(log: &str, store: &str, sampled: usize, patience: Duration) -> Self {
+        let (sampled, patience) = (sampled.to_string(), patience.as_millis().to_string());
+        Self::start("follower", &[log, store, &sampled, &patience])
     }
 
     pub(crate) fn writer(leader: SocketAddr, prefix: &str, grains: usize) -> Self {
-        Self::start("writer", &[&url(leader), prefix, &grains.to_string()])
+        Self::writer_to(&url(leader), prefix, grains, PATIENCE)
+    }
+
+    /// As [`Self::writer`], to the log at a URL.
+    pub(crate) fn writer_to(log: &str, prefix: &str, grains: usize, patience: Duration) -> Self {
+        let (grains, patience) = (grains.to_string(), patience.as_millis().to_string());
+        Self::start("writer", &[log, prefix, &grains, &patience])
     }
 
     fn start(name: &'static str, args: &[&str]) -> Self {
@@ -100,10 +118,16 @@ impl Peer {
             }
         });
         let err = child.stderr.take().unwrap();
+        let complaints = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&complaints);
         std::thread::spawn(move || {
             for line in BufReader::new(err).lines() {
+                let line = line.unwrap();
                 // Shown with the test if it fails.
-                println!("{name}: {}", line.unwrap());
+                println!("{name}: {line}");
+                let mut all = all.lock().unwrap();
+                all.push_str(&line);
+                all.push('\n');
             }
         });
         let orders = child.stdin.take();
@@ -113,6 +137,7 @@ impl Peer {
             orders,
             news,
             heard: Vec::new(),
+            complaints,
         }
     }
 
@@ -148,17 +173,39 @@ impl Peer {
     /// Waits until a follower was proved in step with what the log held when it was asked: how many
     /// grains are, and how many entries it had asked for since its start.
     pub(crate) fn caught_up(&mut self) -> (usize, u64) {
+        let (in_step, held, read) = self.stands();
+        assert_eq!(held, 0, "grains that stand otherwise");
+        (in_step, read)
+    }
+
+    /// As [`Self::caught_up`], where some may stand otherwise: in step, otherwise, entries.
+    pub(crate) fn stands(&mut self) -> (usize, usize, u64) {
         writeln!(self.orders.as_mut().unwrap(), "caught-up").unwrap();
-        let (in_step, held, read) = self.until(|news| match news {
+        self.until(|news| match news {
             News::CaughtUp {
                 in_step,
                 held,
                 entries_read,
             } => Some((*in_step, *held, *entries_read)),
             _ => None,
-        });
-        assert_eq!(held, 0, "grains that stand otherwise");
-        (in_step, read)
+        })
+    }
+
+    /// Has a follower read a replica now: how it is served, or that it has no age.
+    pub(crate) fn reads(&mut self, key: &str) -> News {
+        let asked = monotonic();
+        writeln!(self.orders.as_mut().unwrap(), "read {key}").unwrap();
+        self.until(|news| match news {
+            News::Ageless { key: read } => (read == key).then(|| news.clone()),
+            // Or by chance one that nobody asked for, which is as new.
+            News::Aged { key: read, at, .. } => (read == key && *at > asked).then(|| news.clone()),
+            _ => None,
+        })
+    }
+
+    /// What it has complained of up to now.
+    pub(crate) fn complaints(&self) -> String {
+        self.complaints.lock().unwrap().clone()
     }
 
     pub(crate) fn stop(&self) {

@@ -19,4 +19,8 @@ mod end_to_end;
 mod killed_appender;
 mod killed_follower;
 mod replaced;
+#[expect(
+    dead_code,
+    reason = "the tests of faults and of the network use the rest of it"
+)]
 mod truth;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gleaner::{Budget, Cursor, Entry, Filter, Head, Kind, Replica};
-use gleaner_tests::{Payload, Report};
+use gleaner_tests::{News, Payload, Report};
 
 /// A state that a log acknowledged; a tombstone without a turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,21 @@ pub(crate) struct Acked {
 pub(crate) fn acked(said: &[Report]) -> Vec<Acked> {
     let acked = said.iter().filter_map(|report| match report {
         Report::Acked { key, cursor, turn } => Some(Acked {
+            key: key.clone(),
+            cursor: *cursor,
+            turn: *turn,
+        }),
+        _ => None,
+    });
+    acked.collect()
+}
+
+/// What was acknowledged, of news.
+pub(crate) fn acked_news(heard: &[News]) -> Vec<Acked> {
+    let acked = heard.iter().filter_map(|news| match news {
+        News::Acked {
+            key, cursor, turn, ..
+        } => Some(Acked {
             key: key.clone(),
             cursor: *cursor,
             turn: *turn,
@@ -53,10 +69,15 @@ fn run<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-/// Opens a log and reads all of it.
+/// Opens a log in a file and reads all of it.
 pub(crate) fn histories(path: &Path) -> Histories {
+    histories_of(&format!("sqlite:{}", path.display()))
+}
+
+/// Opens the log at a URL and reads all of it.
+pub(crate) fn histories_of(url: &str) -> Histories {
     run(async {
-        let log = gleaner::open(&format!("sqlite:{}", path.display()))
+        let log = gleaner_tests::open(url, Duration::from_secs(60))
             .await
             .unwrap();
         let mut all = Histories::new();
@@ -200,6 +221,24 @@ pub(crate) fn assert_kept(histories: &Histories, acked: &[Acked]) {
             .unwrap_or_else(|| panic!("{key} at {cursor} was acknowledged and is lost"));
         assert_eq!(turn(found), *wanted, "{key} at {cursor}");
     }
+}
+
+/// How many of the acknowledged entries a log does not hold, under their number and with their state;
+/// each is said.
+pub(crate) fn lost(histories: &Histories, acked: &[Acked]) -> usize {
+    let held: BTreeMap<(&str, Cursor), Option<u64>> = histories
+        .iter()
+        .flat_map(|(key, (_, entries))| entries.iter().map(move |entry| (key, entry)))
+        .map(|(key, entry)| ((key.as_str(), entry.cursor()), turn(entry)))
+        .collect();
+    let is_lost = |acked: &&Acked| {
+        let is_lost = held.get(&(acked.key.as_str(), acked.cursor)) != Some(&acked.turn);
+        if is_lost {
+            println!("LOST: {} at {}", acked.key, acked.cursor);
+        }
+        is_lost
+    };
+    acked.iter().filter(is_lost).count()
 }
 
 /// The entries that nobody was told of.

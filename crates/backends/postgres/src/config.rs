@@ -1,14 +1,16 @@
 //! [`PostgresLogConfig`] and [`PostgresStoreConfig`]: what can be set, and why it is as it is.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gleaner_core::{Limits, Result};
+use gleaner_core::{Fold, Limits, Result};
 
 use crate::log::PostgresLog;
 use crate::place::Place;
 use crate::schema::Layout;
 use crate::session::Sessions;
+use crate::store::PostgresReplicaStore;
 
 /// How long an answer is waited for. Far above what a busy server needs; one that hangs is told of as an
 /// error in the end.
@@ -145,5 +147,72 @@ impl PostgresLogConfig {
     /// As [`PostgresLog::open`].
     pub async fn open(self) -> Result<PostgresLog> {
         PostgresLog::open_with(self).await
+    }
+}
+
+/// How a replica store is opened.
+///
+/// ```no_run
+/// # async fn open() -> gleaner_core::Result<()> {
+/// use gleaner_postgres::PostgresReplicaStore;
+/// let store = PostgresReplicaStore::builder("postgres://gleaner:secret@db.example/app")?
+///     .max_state(1 << 20)
+///     .open()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct PostgresStoreConfig {
+    pub(crate) server: Server,
+    pub(crate) fold: Option<Arc<dyn Fold>>,
+    pub(crate) max_state: usize,
+}
+
+impl fmt::Debug for PostgresStoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStoreConfig")
+            .field("server", &self.server)
+            .field("fold", &self.fold.is_some())
+            .field("max_state", &self.max_state)
+            .finish()
+    }
+}
+
+impl PostgresStoreConfig {
+    /// A store at a URL, with the defaults.
+    ///
+    /// # Errors
+    /// `Invalid` for the URL.
+    pub fn new(url: &str) -> Result<Self> {
+        Ok(Self {
+            server: Server::new(url)?,
+            fold: None,
+            max_state: Limits::DEFAULT_MAX_PAYLOAD,
+        })
+    }
+
+    server_setters!();
+
+    /// How Deltas are folded. Default: they are not, and stop their runs.
+    pub fn fold(mut self, fold: Arc<dyn Fold>) -> Self {
+        self.fold = Some(fold);
+        self
+    }
+
+    /// The largest state kept, in bytes; a larger one stops its run. Default: 16 MiB, the largest
+    /// payload of a log with the default limits. At most 128 MiB.
+    pub fn max_state(mut self, bytes: usize) -> Self {
+        self.max_state = bytes;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// As [`PostgresReplicaStore::open`].
+    pub async fn open(self) -> Result<PostgresReplicaStore> {
+        PostgresReplicaStore::open_with(self).await
     }
 }

@@ -5,6 +5,7 @@
 //! here, and what survives what, stands in the crate's README.
 
 mod append;
+mod apply;
 mod caught;
 mod claim;
 mod columns;
@@ -17,14 +18,20 @@ mod log;
 mod long;
 mod place;
 mod read;
+mod replica_reads;
+mod replica_rows;
+mod replica_writes;
 mod rows;
 mod schema;
 mod session;
+mod store;
 mod straight;
+mod turn;
 mod writer;
 
-pub use config::PostgresLogConfig;
+pub use config::{PostgresLogConfig, PostgresStoreConfig};
 pub use log::PostgresLog;
+pub use store::PostgresReplicaStore;
 
 /// The README's example is compiled.
 #[cfg(doctest)]

@@ -43,10 +43,10 @@ macro_rules! bytes_before {
 
 /// Which rows of a listing are in the filter: by prefix, where that is not the range's to say, and by
 /// slice, a bit each.
-macro_rules! listed {
+macro_rules! in_filter {
     ($prefix:literal, $slices:literal) => {
         concat!(
-            "g.head_epoch IS NOT NULL AND (",
+            "(",
             $prefix,
             "::bytea IS NULL OR substring(g.grain_key FROM 1 FOR octet_length(",
             $prefix,
@@ -60,6 +60,7 @@ macro_rules! listed {
         )
     };
 }
+pub(crate) use in_filter;
 
 const IDENTITY_NOW: &str = concat!("SELECT ", identity_columns!());
 
@@ -75,8 +76,8 @@ const LIST: &str = concat!(
     identity_columns!(),
     ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
     head_columns!(),
-    ", ",
-    listed!("$3", "$4"),
+    ", g.head_epoch IS NOT NULL AND ",
+    in_filter!("$3", "$4"),
     " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
      ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
 );
@@ -86,8 +87,8 @@ const LIST_OF_TYPE: &str = concat!(
     identity_columns!(),
     ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
     head_columns!(),
-    ", ",
-    listed!("NULL", "$4"),
+    ", g.head_epoch IS NOT NULL AND ",
+    in_filter!("NULL", "$4"),
     " FROM {s}.grain g \
      WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
      ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
@@ -321,7 +322,7 @@ impl Reads {
 }
 
 /// A reader's fault, as an error: nothing was changed by it.
-fn decoded<T>(sessions: &Sessions, read: Result<T, Fault>) -> Result<T> {
+pub(crate) fn decoded<T>(sessions: &Sessions, read: Result<T, Fault>) -> Result<T> {
     read.map_err(|fault| fault.before("read", &sessions.place.name))
 }
 

@@ -82,6 +82,39 @@ pub(crate) const LOG: Layout = Layout {
     "],
 };
 
+/// The replica store. A replica's name and numbers are stored as the log's are.
+///
+/// `store` is one row: the log that the store is bound to, and the generation of every grain that it does
+/// not have. Who writes replicas holds that table's lock with others (`ROW SHARE`), who binds or removes
+/// holds it alone (`EXCLUSIVE`): locks of tables are given in the order in which they were asked for, so
+/// neither kind waits for ever.
+pub(crate) const STORE: Layout = Layout {
+    name: "replica store",
+    steps: &["
+        CREATE TABLE {s}.store (
+            one bool PRIMARY KEY CHECK (one),
+            log bytea,
+            generation int8 NOT NULL
+        );
+        INSERT INTO {s}.store VALUES (true, NULL, 0);
+        CREATE TABLE {s}.replica (
+            grain_type bytea NOT NULL,
+            grain_key bytea NOT NULL,
+            slice int2 NOT NULL,
+            epoch int8 NOT NULL,
+            sequence int8 NOT NULL,
+            digest int8 NOT NULL,
+            generation int8 NOT NULL,
+            log bytea NOT NULL,
+            schema int8 NOT NULL,
+            written_at int8 NOT NULL,
+            state bytea,
+            PRIMARY KEY (grain_type, grain_key)
+        );
+        ALTER TABLE {s}.replica ALTER state SET STORAGE EXTERNAL;
+    "],
+};
+
 /// Keeps those who set up tables at the same moment apart: `gleaner` in ASCII.
 const SETTING_UP: i64 = 0x0067_6c65_616e_6572;
 

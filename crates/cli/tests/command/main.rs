@@ -5,6 +5,9 @@
 #[cfg(test)]
 mod append;
 #[cfg(test)]
+#[cfg(unix)]
+mod database;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod follow;

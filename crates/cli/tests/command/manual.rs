@@ -7,6 +7,8 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
+use gleaner_servers::{Postgres, or_skip};
+
 use crate::program::{GUARD, PROGRAM, Place, Running};
 
 const MANUAL: &str = include_str!("../../../../docs/command.md");
@@ -16,6 +18,9 @@ const PLANES: &str = "planes.ndjson";
 
 /// The port that the manual shows.
 const PORT: &str = "7431";
+
+/// The database that the manual shows; its password is in a file that the manual does not make.
+const DATABASE: &str = "postgres://gleaner@db.example/app?password-file=password";
 
 #[derive(Debug)]
 struct Example {
@@ -83,18 +88,29 @@ fn every_example_prints_what_the_manual_says() {
     let place = Place::new();
     let examples = examples();
     assert!(examples.len() > 25, "{} examples", examples.len());
+    let in_databases = examples
+        .iter()
+        .filter(|example| example.command.contains(DATABASE));
+    assert!(in_databases.count() > 2);
     let planes = examples
         .iter()
         .find(|example| example.command == format!("cat {PLANES}"))
         .unwrap();
     std::fs::write(place.path(PLANES), planes.prints.join("\n") + "\n").unwrap();
+    let database = database(&place);
     let mut leaders: Vec<Running> = Vec::new();
     // The port that was shown, and the one that was free.
     let mut port: Option<String> = None;
     for example in &examples {
-        let real = |text: &str| match &port {
-            Some(port) => text.replace(PORT, port),
-            None => text.to_owned(),
+        if database.is_none() && example.command.contains(DATABASE) {
+            continue;
+        }
+        let real = |text: &str| {
+            let text = text.replace(DATABASE, database.as_deref().unwrap_or(DATABASE));
+            match &port {
+                Some(port) => text.replace(PORT, port),
+                None => text,
+            }
         };
         let command = real(&example.command);
         let prints: Vec<String> = example.prints.iter().map(|line| real(line)).collect();
@@ -134,6 +150,16 @@ fn every_example_prints_what_the_manual_says() {
         leader.signal("TERM");
         assert_eq!(leader.end().status.code(), Some(0));
     }
+}
+
+/// A database of the test's own, if there is a server; if not, it is said.
+fn database(place: &Place) -> Option<String> {
+    let server = or_skip(Postgres::shared())?;
+    let url = server.create_database("manual");
+    let (before, behind) = url.split_once('@').unwrap();
+    let (user, secret) = before.rsplit_once(':').unwrap();
+    std::fs::write(place.path("password"), secret).unwrap();
+    Some(format!("{user}@{behind}?password-file=password"))
 }
 
 /// Two outputs come in no order.

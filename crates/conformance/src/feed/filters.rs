@@ -6,7 +6,8 @@ use gleaner_core::{ChangeFeed, Cursor, Filter, GrainId, ReplicationLog};
 
 use super::positions::must_expire;
 use super::reader::{Reader, feed_of};
-use crate::log::{awkward_grains, crowd_and_few};
+use crate::awkward::{awkward_grains, awkward_names};
+use crate::log::crowd_and_few;
 use crate::pen::{Dice, Pen, grain};
 use crate::sight::{append_all, append_many};
 use crate::verdict::{Seen, ensure, ensure_eq};
@@ -25,7 +26,7 @@ async fn written<L: ReplicationLog>(log: &L) -> Seen<HashMap<GrainId, Cursor>> {
 
 /// The grains that are named from a position on, each once.
 async fn told(feed: &dyn ChangeFeed, filter: &Filter, reader: &mut Reader) -> Seen<Vec<GrainId>> {
-    reader.drain(feed, 7).await?;
+    reader.drain(feed, 50).await?;
     let mut told: Vec<GrainId> = reader.told.keys().cloned().collect();
     told.sort();
     for grain in &told {
@@ -64,6 +65,41 @@ pub(crate) async fn f1_a_filter_by_prefix_or_slices_names_its_own_alone(
     for (filter, reader) in &mut readers {
         told(feed, filter, reader).await?;
         reader.must_know(&heads, &format!("of {filter}"))?;
+    }
+    Ok(())
+}
+
+/// A page names each of many awkward ids with its own head; so does one of its type alone, and one of
+/// the keys that begin as it does.
+pub(crate) async fn f1_grains_are_named_by_their_bytes(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let feed = feed_of(&log)?;
+    let start = feed.start(&Filter::all()).await?;
+    let mut heads = HashMap::new();
+    for (at, grain) in awkward_grains()?.iter().enumerate() {
+        let head = log
+            .append(Pen::new(grain).leap(at as u64).full("x"))
+            .await?;
+        heads.insert(grain.clone(), head.cursor);
+    }
+    let mut filters = vec![Filter::all(), Filter::grain_type("type")];
+    for name in awkward_names()? {
+        filters.push(Filter::grain_type(name.as_str()));
+        filters.push(Filter::all().key_prefix(name));
+    }
+    for filter in &filters {
+        let mut reader = Reader::start(feed, filter.clone()).await?;
+        // A position of all serves each of them (F3).
+        reader.since = start.clone();
+        reader.drain(feed, 100).await?;
+        reader.must_know(&heads, &format!("of {filter}"))?;
+        for (grain, told) in &reader.told {
+            ensure_eq!(
+                heads.get(grain),
+                Some(told),
+                "what the feed tells of {grain}"
+            );
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gleaner_core::{Claim, Epoch, ErrorKind, Filter, GrainId, Head, ReplicationLog, Writer};
 
+use crate::awkward::awkward_grains;
 use crate::pen::{Pen, grain, head_of};
 use crate::sight::{append_all, head, history, listed, refused, shown};
 use crate::verdict::{Seen, ensure, ensure_eq, ensure_matches};
@@ -185,6 +186,32 @@ pub(crate) async fn l4_claims_are_answered_in_order(factory: &impl LogFactory) -
         "the answers to six claims"
     );
     ensure!(log.claim(&[]).await?.is_empty(), "no claims, no answers");
+    Ok(())
+}
+
+/// Each of many awkward ids has a fence of its own, claimed with the others in one call.
+pub(crate) async fn l4_fences_are_told_apart_by_bytes(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let grains = awkward_grains()?;
+    let own = |at: usize| (at as u64 + 2, at as u64 + 1000);
+    let claims: Vec<Claim> = grains
+        .iter()
+        .enumerate()
+        .map(|(at, grain)| wish(grain, own(at).0, own(at).1))
+        .collect();
+    for (grain, answer) in grains.iter().zip(log.claim(&claims).await?) {
+        ensure_eq!(
+            answer.map_err(|error| error.kind()),
+            Ok(None),
+            "the claim of {grain}"
+        );
+    }
+    for (at, grain) in grains.iter().enumerate() {
+        let (epoch, writer) = own(at);
+        let below = ask(&log, grain, epoch - 1, writer).await?;
+        ensure_matches!(below, Err(kind) if is_fence(kind, epoch, writer), "a claim of {grain} below its own");
+        append_all(&log, &Pen::new(grain).turn(epoch, writer).write("F")).await?;
+    }
     Ok(())
 }
 

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use gleaner_core::{
-    Budget, Cursor, Digest, Draft, Entry, GrainId, ReplicationLog, Schema, Source, UnixMillis,
-    Writer,
+    Budget, Cursor, Digest, Draft, Entry, ReplicationLog, Schema, Source, UnixMillis, Writer,
 };
 
+use crate::awkward::awkward_grains;
 use crate::pen::{Pen, grain};
-use crate::sight::{append_all, caught, head, history};
-use crate::verdict::{Seen, ensure, ensure_eq};
+use crate::sight::{answer, append_all, caught, head, history};
+use crate::verdict::{ensure, ensure_eq};
 use crate::{LogFactory, Verdict};
 
 /// Every field, labels included.
@@ -99,86 +99,6 @@ pub(crate) async fn l6_entries_come_back_whole(factory: &impl LogFactory) -> Ver
     Ok(())
 }
 
-/// Ids that a careless key would join, fold, cut or take for a pattern; in byte order.
-pub(crate) fn awkward_grains() -> Seen<Vec<GrainId>> {
-    let long = "x".repeat(512);
-    let longer = format!("{}y", "x".repeat(511));
-    let wide = "\u{1f33e}".repeat(128);
-    let parts = [
-        "\0",
-        "\0\0",
-        "\u{1}",
-        " ",
-        "  ",
-        "*",
-        ">",
-        "?",
-        "%",
-        "_",
-        ".",
-        "..",
-        "a.b",
-        "/",
-        "a/b",
-        ":",
-        "a:b",
-        "{a}",
-        "[a]",
-        "\\",
-        "'",
-        "\"",
-        ";--",
-        "\n",
-        "\r\n",
-        "a",
-        "A",
-        "a ",
-        " a",
-        "a\0",
-        "a\0b",
-        "ab",
-        "\u{e9}",
-        "e\u{301}",
-        "\u{df}",
-        "ss",
-        "\u{1f33e}",
-        "\u{fffd}",
-        "\u{10ffff}",
-        "\u{7f}",
-        "0",
-        "00",
-        "-1",
-        "null",
-        "NaN",
-        &long,
-        &longer,
-        &wide,
-    ];
-    let mut grains = Vec::new();
-    for part in parts {
-        grains.push(grain("type", part)?);
-        grains.push(grain(part, "key")?);
-        grains.push(grain(part, part)?);
-    }
-    for (grain_type, key) in [
-        ("a/b", "c"),
-        ("a", "b/c"),
-        ("a:b", "c"),
-        ("a", "b:c"),
-        ("ab", "c"),
-        ("a", "bc"),
-        ("a.b", "c"),
-        ("a", "b.c"),
-        ("a\0b", "c"),
-        ("a", "b\0c"),
-    ] {
-        grains.push(grain(grain_type, key)?);
-    }
-    grains.sort();
-    grains.dedup();
-    Ok(grains)
-}
-
 /// Each of many awkward ids is a grain of its own, in every call that takes one.
 pub(crate) async fn l6_grains_are_told_apart_by_bytes(factory: &impl LogFactory) -> Verdict {
     let (_guard, log) = factory.open().await;
@@ -187,8 +107,23 @@ pub(crate) async fn l6_grains_are_told_apart_by_bytes(factory: &impl LogFactory)
     for (at, grain) in grains.iter().enumerate() {
         let mut pen = Pen::new(grain);
         let entries = [pen.leap(at as u64).full(format!("{at}")), pen.delta("+")];
-        append_all(&log, &entries).await?;
+        append_all(&log, entries.get(..1).unwrap_or_default()).await?;
         written.push(entries);
+    }
+    // One by one, and then together.
+    let second: Vec<Entry> = written.iter().map(|[_, delta]| delta.clone()).collect();
+    for batch in second.chunks(log.limits().max_batch_entries().clamp(1, 200)) {
+        let answers = log.append_batch(batch).await?;
+        for entry in batch {
+            let answer = answer(&answers, entry.grain())?;
+            let head = answer.result.clone()?;
+            ensure_eq!(
+                head.cursor,
+                entry.cursor(),
+                "the answer for {}",
+                entry.grain()
+            );
+        }
     }
     let heads = log.heads(&grains).await?;
     for ((grain, entries), seen) in grains.iter().zip(&written).zip(&heads) {

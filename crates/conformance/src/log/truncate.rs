@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gleaner_core::{Budget, Cursor, ErrorKind, ReplicationLog, Truncation};
 
+use crate::awkward::awkward_grains;
 use crate::pen::{Pen, cursors, grain, head_of, is_chain};
-use crate::sight::{append_all, head, history, refused};
+use crate::sight::{append_all, append_many, head, history, refused};
 use crate::verdict::{ensure, ensure_eq, ensure_matches};
 use crate::{LogFactory, Verdict};
 
@@ -185,6 +186,32 @@ pub(crate) async fn l7_nothing_to_truncate_is_no_error(factory: &impl LogFactory
         .read_from(&grain, Cursor::new(2, 11), Budget::UNBOUNDED)
         .await?;
     ensure_eq!(page.entries.len(), 1, "entries after the first");
+    Ok(())
+}
+
+/// Of many awkward ids, each is cut by itself.
+pub(crate) async fn l7_grains_are_told_apart_by_bytes(factory: &impl LogFactory) -> Verdict {
+    let (_guard, log) = factory.open().await;
+    let grains = awkward_grains()?;
+    let histories: Vec<_> = grains
+        .iter()
+        .map(|grain| Pen::new(grain).write("FDF"))
+        .collect();
+    append_many(&log, &histories.concat()).await?;
+    for (at, grain) in grains.iter().enumerate() {
+        if at % 2 == 0 {
+            let cut = log.truncate(grain, Cursor::new(1, 3)).await?;
+            ensure_eq!(cut.removed, 2, "entries removed of {grain}");
+        }
+    }
+    for (at, (grain, all)) in grains.iter().zip(&histories).enumerate() {
+        let left = all.get(if at % 2 == 0 { 2.. } else { 0.. });
+        ensure_eq!(
+            cursors(&history(&log, grain).await?),
+            cursors(left.unwrap_or_default()),
+            "what is left of {grain}"
+        );
+    }
     Ok(())
 }
 

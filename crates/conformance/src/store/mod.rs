@@ -6,6 +6,7 @@ mod concurrent;
 mod foreign;
 mod generations;
 mod ids;
+mod named;
 mod neighbours;
 mod reopen;
 
@@ -14,5 +15,6 @@ pub(crate) use concurrent::*;
 pub(crate) use foreign::*;
 pub(crate) use generations::*;
 pub(crate) use ids::*;
+pub(crate) use named::*;
 pub(crate) use neighbours::*;
 pub(crate) use reopen::*;

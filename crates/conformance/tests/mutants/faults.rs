@@ -29,12 +29,12 @@ faults! {
     "L3": ARefusalStopsTheBatch BatchesRace OvertakenBatchesAreOk AnswersAreSorted BatchesGoOnBehindARefusal BatchesHaveNoLimit
         LandedCountsAll RetriesStartOver;
     "L4": ClaimsAnswerNoHead ClaimsAreForgotten ClaimsMoveTheHead ClaimsShareAnEpoch
-        LowerClaimsAreTaken;
+        FencesIgnoreCase LowerClaimsAreTaken;
     "L5": SomeEntriesAreLost SomeEntriesShowLate TruncatedEntriesComeBack;
     "L6": BelowTheFloorIsServed IdsAreJoined IdsEndAtNul IdsIgnoreCase LabelsAreLost MoreIsNeverSaid
         MoreIsSaidOfAFullPage ReadsIgnoreBytes ReadsIgnoreTheLimit ReadsIncludeAfter
         SmallBudgetsGiveNothing UnknownGrainsFail ZeroIsBelowTheFloor;
-    "L7": TruncationIsInSteps UnknownGrainsCannotBeTruncated TruncationForgetsTheDead TruncationForgetsTheFence TruncationIsNotRounded
+    "L7": TruncationIsInSteps UnknownGrainsCannotBeTruncated TruncationForgetsTheDead TruncationForgetsTheFence TruncationIgnoresCase TruncationIsNotRounded
         TruncationKeepsAll TruncationLowersTheFloor TruncationTakesTheBaseToo;
     "L8": StrangersAreDeferred CatchUpIsOfTwoMoments CatchUpIsTruncated CompleteIsAlwaysSaid EachGrainHasTheBudget
         RunsAlwaysBeginAtTheBase RunsAreCutToNothing RunsLeaveOutADelta RunsNameAnOlderHead
@@ -44,7 +44,7 @@ faults! {
     "L10": ReopeningLosesClaims ReopeningLosesTheLastEntry;
     "L11": EveryLogHasOneName ReopeningDrawsANewName;
     "L12": BatchLimitIsOneLess PayloadLimitIsOneLess PayloadLimitIsOneMore;
-    "F1": ClaimsMakeAHead AFilterLosesItsOwn APrefixLosesTheWholeKey DeathsAreNotNamed NamesCarryTheFirstHead
+    "F1": ClaimsMakeAHead AFilterLosesItsOwn APrefixLosesTheWholeKey DeathsAreNotNamed NamesAreFolded NamesCarryTheFirstHead
         NamesIgnoreThePrefix NamesIgnoreTheSlices PagesAlwaysSayComplete SomeMovesAreNotNamed SparsePagesSayComplete;
     "F2": CutPagesGoToTheEnd NextIsOfALaterMoment PagesNeverSayComplete;
     "F3": AnyIdentityIsServed BeyondTheEndIsServed OnlyTypesAreBound StartsLieAhead WiderFiltersAreServed;
@@ -56,7 +56,7 @@ faults! {
 faults! {
     /// In the store.
     StoreFault,
-    "S1": CursorsRunAhead DigestsStay StoppedRunsAreDropped;
+    "S1": CursorsRunAhead DigestsStay RowsEndAtNul StoppedRunsAreDropped;
     "S2": EntriesAtTheCursorApply OlderEpochsApply OlderStatesApply;
     "S3": AppliesRace DeltasAreNeverChecked DeltasFollowAnything DeltasLeap DeltasMakeAState
         GapsAreSkipped;
@@ -64,11 +64,11 @@ faults! {
         ListsIgnoreThePrefix ListsIgnoreTheSlices ListsLeaveOutTheDead MarksLeaveOutStrangers PeeksAreFrozen RebasesRemoveFirst
         StateComesBeforeCursor;
     "S5": ReopeningLosesRows DroppedAppliesAreTorn;
-    "S6": PruningRemovesAll TombstonesForgetTheCursor TombstonesKeepTheState WholeStatesAreAppended;
+    "S6": PruningRemovesAll RemovalsIgnoreCase TombstonesForgetTheCursor TombstonesKeepTheState WholeStatesAreAppended;
     "S7": AFailedFoldFailsTheCall AStopEndsTheCall LargeStatesAreTaken NewerSchemasAreTaken
         OutcomesAreReversed PanicsEscape;
     "S8": GenerationsAreIgnored GenerationsOfTheAbsentAreIgnored OnlyOlderGenerationsAreLate
-        PrunesDoNotRaise RebasesIgnoreTheCursor RebasesIgnoreTheGeneration RebasesKeepTheGeneration
+        PrunesDoNotRaise RebasesIgnoreCase RebasesIgnoreTheCursor RebasesIgnoreTheGeneration RebasesKeepTheGeneration
         RebasesNeedNoBase RebasesRace RebasesStopHalfWay RemovesAlwaysSayYes RemovesDoNotRaise
         RemovesIgnoreTheExpected ReopeningForgetsGenerations;
     "S9": AnyLogApplies AnyLogRebases AnyReplacingBinds AnyReplicaTakesTheBoundLog

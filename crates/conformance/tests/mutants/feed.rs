@@ -9,7 +9,7 @@ use gleaner_core::{
 };
 
 use crate::faults::LogFault::*;
-use crate::log::{Plain, State, copy};
+use crate::log::{Plain, State, copy, like};
 
 /// How far a start lies ahead, with that fault.
 const AHEAD: u64 = 40;
@@ -101,6 +101,11 @@ impl ChangeFeed for Plain {
                         grain.first.unwrap_or(head)
                     } else {
                         head
+                    };
+                    let id = if self.is(NamesAreFolded) {
+                        like(&state.grains, &id)
+                    } else {
+                        id
                     };
                     Some((grain.moved_at, Moved { grain: id, head }))
                 })

@@ -124,6 +124,18 @@ impl LogFactory for Logs {
     }
 }
 
+/// The first of all that has this name if case is no matter; else the name itself.
+pub(crate) fn like<T>(all: &BTreeMap<GrainId, T>, grain: &GrainId) -> GrainId {
+    let folded = |id: &GrainId| {
+        (
+            id.grain_type().to_lowercase(),
+            id.grain_key().to_lowercase(),
+        )
+    };
+    let found = all.keys().find(|other| folded(other) == folded(grain));
+    found.unwrap_or(grain).clone()
+}
+
 impl Plain {
     pub(crate) fn is(&self, fault: LogFault) -> bool {
         self.fault == Some(fault)
@@ -221,7 +233,11 @@ impl ReplicationLog for Plain {
                 epoch: claim.epoch,
                 writer: claim.writer,
             };
-            let place = self.place(&claim.grain);
+            let place = if self.is(FencesIgnoreCase) {
+                like(&state.grains, &claim.grain)
+            } else {
+                self.place(&claim.grain)
+            };
             if !claim.epoch.is_valid() {
                 answers.push(Err(Error::invalid(NAME, "a bad epoch").of(&claim.grain)));
                 continue;
@@ -320,6 +336,11 @@ impl ReplicationLog for Plain {
             self.truncate_in_steps(&place, before).await;
         }
         let mut state = self.state.lock();
+        let place = if self.is(TruncationIgnoresCase) {
+            like(&state.grains, &place)
+        } else {
+            place
+        };
         let Some(stored) = state.grains.get_mut(&place) else {
             if self.is(UnknownGrainsCannotBeTruncated) {
                 return Err(Error::permanent(NAME, "no such grain").of(grain));

@@ -15,6 +15,7 @@ use gleaner_core::{
 use parking_lot::Mutex;
 
 use crate::faults::StoreFault::{self, *};
+use crate::log::like;
 
 const MAX_STATE: usize = 1 << 16;
 
@@ -76,6 +77,15 @@ impl StoreFactory for Stores {
 impl Plain {
     fn is(&self, fault: StoreFault) -> bool {
         self.fault == Some(fault)
+    }
+
+    /// Which grain a removal or a rebase falls upon.
+    fn meant(&self, state: &State, grain: &GrainId, fault: StoreFault) -> GrainId {
+        if self.is(fault) {
+            like(&state.rows, grain)
+        } else {
+            grain.clone()
+        }
     }
 
     fn mark(state: &State, grain: &GrainId) -> Mark {
@@ -173,7 +183,7 @@ impl ReplicaStore for Plain {
     }
 
     async fn rebase(&self, log: &LogId, rebase: Rebase) -> Result<Outcome> {
-        let grain = &rebase.grain;
+        let grain = &self.meant(&self.state.lock(), &rebase.grain, RebasesIgnoreCase);
         let mark = Self::mark(&self.state.lock(), grain);
         if self.is(RebasesRace) {
             crate::a_bad_moment().await;
@@ -240,6 +250,7 @@ impl ReplicaStore for Plain {
 
     async fn remove(&self, grain: &GrainId, expected: Expected) -> Result<bool> {
         let mut state = self.state.lock();
+        let grain = &self.meant(&state, grain, RemovalsIgnoreCase);
         let mark = Self::mark(&state, grain);
         let right = expected == Expected::from(&mark) || self.is(RemovesIgnoreTheExpected);
         if mark.log.is_none() || !right {

@@ -20,14 +20,7 @@ struct Query {
 
 pub(super) fn open(url: &str) -> Result<GrpcLog, OpenError> {
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    // Somebody may have put a secret before an @ or into the query: neither is repeated.
-    let bad = |why: String| OpenError::BadUrl {
-        url: match place.split_once('@') {
-            Some((_, place)) => format!("...@{place}"),
-            None => place.to_owned(),
-        },
-        why,
-    };
+    let bad = |why: String| super::bad(url, why);
     let query = Query::read(query).map_err(bad)?;
     let mut config = GrpcLog::builder(place).insecure(query.insecure);
     if let Some(path) = query.token_file {

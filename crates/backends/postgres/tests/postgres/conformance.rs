@@ -1,10 +1,13 @@
 //! The kit's tests, one a clause, each in a schema of its own.
 
-use gleaner_conformance::{LogFactory, NotApplicable};
-use gleaner_core::Limits;
-use gleaner_postgres::{PostgresLog, PostgresLogConfig};
+use std::sync::Arc;
+
+use gleaner_conformance::{LogFactory, NotApplicable, StoreFactory};
+use gleaner_core::{Fold, Limits};
+use gleaner_postgres::{PostgresLog, PostgresLogConfig, PostgresReplicaStore, PostgresStoreConfig};
 
 use crate::server::{fresh, is_installed};
+use crate::stores_together::StoresTogether;
 use crate::together::Together;
 
 /// As it is by default.
@@ -68,6 +71,61 @@ impl LogFactory for Shared {
     }
 }
 
+struct Stores;
+
+fn store_config(url: &str, fold: Option<Arc<dyn Fold>>) -> PostgresStoreConfig {
+    let config = PostgresReplicaStore::builder(url).unwrap();
+    match fold {
+        Some(fold) => config.fold(fold),
+        None => config,
+    }
+}
+
+impl StoreFactory for Stores {
+    type Guard = String;
+    type Store = PostgresReplicaStore;
+
+    fn is_available(&self) -> bool {
+        is_installed()
+    }
+
+    async fn open(&self, fold: Option<Arc<dyn Fold>>) -> (String, PostgresReplicaStore) {
+        let url = fresh();
+        let store = store_config(&url, fold).open().await.unwrap();
+        (url, store)
+    }
+
+    async fn reopen(
+        &self,
+        url: &String,
+        fold: Option<Arc<dyn Fold>>,
+    ) -> Option<PostgresReplicaStore> {
+        Some(store_config(url, fold).open().await.unwrap())
+    }
+}
+
+/// Three processes on one store, one of them behind a pooler.
+struct SharedStores;
+
+impl StoreFactory for SharedStores {
+    type Guard = String;
+    type Store = StoresTogether;
+
+    fn is_available(&self) -> bool {
+        is_installed()
+    }
+
+    async fn open(&self, fold: Option<Arc<dyn Fold>>) -> (String, StoresTogether) {
+        let url = fresh();
+        let store = StoresTogether::open(store_config(&url, fold)).await;
+        (url, store)
+    }
+
+    async fn reopen(&self, url: &String, fold: Option<Arc<dyn Fold>>) -> Option<StoresTogether> {
+        Some(StoresTogether::open(store_config(url, fold)).await)
+    }
+}
+
 mod log {
     gleaner_conformance::log_conformance!(super::Logs);
 }
@@ -76,11 +134,18 @@ mod feed {
     gleaner_conformance::feed_conformance!(super::Logs);
 }
 
+mod store {
+    gleaner_conformance::store_conformance!(super::Stores);
+}
+
 mod shared {
     mod log {
         gleaner_conformance::log_conformance!(super::super::Shared);
     }
     mod feed {
         gleaner_conformance::feed_conformance!(super::super::Shared);
+    }
+    mod store {
+        gleaner_conformance::store_conformance!(super::super::SharedStores);
     }
 }

@@ -13,4 +13,7 @@ mod feed;
 mod identity;
 mod refusals;
 mod server;
+mod store_races;
+mod stores;
+mod stores_together;
 mod together;

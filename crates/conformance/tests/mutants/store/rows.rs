@@ -163,6 +163,11 @@ impl Plain {
             .first
             .entry(grain.clone())
             .or_insert_with(|| replica.clone());
+        if self.is(RowsEndAtNul) {
+            let end = grain.grain_key().split('\0').next().unwrap_or_default();
+            let cut = GrainId::new(grain.grain_type(), end);
+            state.rows.extend(cut.map(|cut| (cut, replica.clone())));
+        }
         state.rows.insert(grain.clone(), replica);
     }
 
