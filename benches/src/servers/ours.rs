@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gleaner::postgres::PostgresLog;
 use gleaner::{
     Budget, Caught, ChangeFeed, Claim, Cursor, Entry, Filter, GrainId, Position, ReplicationLog,
 };
-use gleaner_postgres::PostgresLog;
 
 use super::contender::{Contender, NAMES};
 use crate::Outcome;
