@@ -1,5 +1,5 @@
 //! Measurements: what the sanity figures share, the comparison ([`versus`]), a leader and its follower
-//! over the network ([`wire`]), and what is timed or counted step by step ([`subjects`]).
+//! over the network ([`wire`]), logs on real servers ([`servers`]), and what is timed or counted step by step ([`subjects`]).
 
 #![expect(
     clippy::cast_precision_loss,
@@ -8,6 +8,7 @@
 )]
 
 mod runs;
+pub mod servers;
 pub mod subjects;
 pub mod versus;
 pub mod wire;

@@ -7,7 +7,7 @@
 mod append;
 mod backlog;
 mod counted;
-mod driver;
+pub(crate) mod driver;
 pub(crate) mod following;
 mod idle;
 mod lag;
@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use crate::Outcome;
 
 /// The type of all grains.
-const TYPE: &str = "grain";
+pub(crate) const TYPE: &str = "grain";
 
 /// Runs the comparison, or one side of it if called so by itself.
 pub fn main() -> ExitCode {

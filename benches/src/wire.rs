@@ -6,12 +6,12 @@
 
 mod bootstrap;
 mod case;
-mod child;
+pub(crate) mod child;
 mod driver;
-mod lag;
+pub(crate) mod lag;
 mod options;
-mod order;
-mod said;
+pub(crate) mod order;
+pub(crate) mod said;
 mod served;
 mod tail;
 

@@ -8,6 +8,7 @@ mod idle;
 mod lag;
 mod logs;
 mod reads;
+mod servers;
 
 use gleaner_measure::Work;
 
@@ -31,6 +32,7 @@ fn main() -> Outcome<()> {
         },
         "reads" => reads::run(&work),
         "append" | "append_closed" => runtime.block_on(append::run(&work)),
+        case if case.starts_with(servers::PREFIX) => runtime.block_on(servers::run(&work)),
         other => Err(format!("there is no case {other} on this side").into()),
     }
 }

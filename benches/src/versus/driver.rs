@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Outcome<()> {
 }
 
 /// Builds `benches/orlando`, with a protobuf compiler of its own for its dependency's build script.
-fn build_orlando(ours: &Path) -> Outcome<PathBuf> {
+pub(crate) fn build_orlando(ours: &Path) -> Outcome<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("orlando/Cargo.toml");
     // target/release/versus -> target/orlando
     let target = ours

@@ -4,11 +4,21 @@ use gleaner_measure::resolution_nanos;
 
 /// Which direction is better, for metrics that both sides have and that say who is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Better {
+pub(crate) enum Better {
     /// Times, processor time, bytes: theirs over ours.
     Lower,
     /// Rates: ours over theirs.
     Higher,
+}
+
+impl Better {
+    /// Above 1 where ours is better; the denominator is at least `floor`, what can be told apart.
+    pub(crate) fn ratio(self, ours: f64, theirs: f64, floor: f64) -> f64 {
+        match self {
+            Self::Lower => theirs.max(0.0) / ours.max(floor),
+            Self::Higher => ours.max(0.0) / theirs.max(floor),
+        }
+    }
 }
 
 /// None for counts, and for what is only there to judge another number by.
@@ -28,14 +38,11 @@ fn better(metric: &str) -> Option<Better> {
 
 /// The ratio, above 1 where ours is better; its denominator is never below what can be told apart.
 pub(crate) fn ratio(metric: &str, grains: u32, ours: f64, theirs: f64) -> Option<f64> {
-    let floor = resolution(metric, grains);
-    match better(metric)? {
-        Better::Lower => Some(theirs.max(0.0) / ours.max(floor)),
-        Better::Higher => Some(ours.max(0.0) / theirs.max(floor)),
-    }
+    Some(better(metric)?.ratio(ours, theirs, resolution(metric, grains)))
 }
 
-fn resolution(metric: &str, grains: u32) -> f64 {
+/// What can be told apart of a metric.
+pub(crate) fn resolution(metric: &str, grains: u32) -> f64 {
     let nanos = f64::from(u32::try_from(resolution_nanos()).unwrap_or(u32::MAX));
     match metric.rsplit('.').next().unwrap_or_default() {
         name if name.ends_with("_ms") => nanos / 1e6,

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use super::case::Case;
 use super::said::Said;
@@ -23,17 +24,21 @@ pub(crate) struct Child {
 impl Child {
     /// A follower of the leader at an address.
     pub(crate) fn follower(case: Case, leader: SocketAddr) -> Outcome<Self> {
-        Self::start("follower", &["follower", case.name(), &leader.to_string()])
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["follower", case.name(), &leader.to_string()]);
+        Self::start("follower", &mut command)
     }
 
     /// The writers that append over the network to the leader at an address.
     pub(crate) fn writers(leader: SocketAddr) -> Outcome<Self> {
-        Self::start("writers", &["writers", &leader.to_string()])
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["writers", &leader.to_string()]);
+        Self::start("writers", &mut command)
     }
 
-    fn start(name: &'static str, args: &[&str]) -> Outcome<Self> {
-        let mut process = Command::new(std::env::current_exe()?)
-            .args(args)
+    /// Whatever this command starts, called `name` in errors.
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Outcome<Self> {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -55,6 +60,11 @@ impl Child {
         })
     }
 
+    /// The number that the system knows it by.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Tells it to begin.
     pub(crate) fn go(&mut self) -> Outcome<()> {
         let input = self.input.as_mut().ok_or("a child has no input")?;
@@ -67,6 +77,17 @@ impl Child {
         let said = self.said.recv();
         let said = said.map_err(|_| format!("the {} ended early", self.name))?;
         Ok(said.map_err(|error| format!("the {}: {error}", self.name))?)
+    }
+
+    /// What is said next, and within this time, must be this.
+    pub(crate) fn expect_within(&self, patience: Duration, wanted: Said) -> Outcome<()> {
+        let said = self.said.recv_timeout(patience);
+        let said =
+            said.map_err(|error| format!("the {} did not say {wanted}: {error}", self.name))?;
+        match said.map_err(|error| format!("the {}: {error}", self.name))? {
+            said if said == wanted => Ok(()),
+            said => Err(self.unexpected(said)),
+        }
     }
 
     /// What is said next must be this.

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use gleaner::GrainId;
+use gleaner::{Follower, GrainId};
 use gleaner_measure::{line, nanos, quantile};
 use tokio::runtime::Runtime;
 
 use super::case::Case;
+use super::child::Child;
 use super::follow_all;
 use super::order::{FIRST, Order};
 use super::said::Said;
@@ -21,7 +22,7 @@ use crate::versus::following::readable;
 const RATE: u64 = 1_000;
 
 /// What was seen of each grain, in the order in which it was: a sequence, and when.
-type Seen = Vec<Vec<(u64, u64)>>;
+pub(crate) type Seen = Vec<Vec<(u64, u64)>>;
 
 pub(crate) fn lead(folder: &Path, runtime: &Runtime) -> Outcome<()> {
     let case = Case::Lag;
@@ -39,22 +40,7 @@ pub(crate) fn lead(folder: &Path, runtime: &Runtime) -> Outcome<()> {
         runtime.block_on(served.log.append(entry))?;
     }
     let reached = case.entries() as f64 * 1e9 / (nanos() - began) as f64;
-    let mut seen: Seen = vec![Vec::new(); case.grains() as usize];
-    loop {
-        match follower.hear()? {
-            Said::Seen {
-                grain,
-                sequence,
-                at,
-            } => {
-                let of_grain = seen.get_mut(grain as usize);
-                of_grain.ok_or("no such grain")?.push((sequence, at));
-            }
-            Said::Done => break,
-            other => return Err(follower.unexpected(other)),
-        }
-    }
-    let mut lags = lags_ms(&appended, &seen)?;
+    let mut lags = lags_ms(&appended, &hear_seen(&follower, case.grains())?)?;
     for (name, part) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
         let lag = quantile(&mut lags, part).ok_or("nothing was appended")?;
         line(&format!("lag_{name}_ms"), lag);
@@ -66,8 +52,27 @@ pub(crate) fn lead(folder: &Path, runtime: &Runtime) -> Outcome<()> {
     Ok(())
 }
 
+/// What [`say_seen`] says at its end, in the follower's process.
+pub(crate) fn hear_seen(follower: &Child, grains: u32) -> Outcome<Seen> {
+    let mut seen: Seen = vec![Vec::new(); grains as usize];
+    loop {
+        match follower.hear()? {
+            Said::Seen {
+                grain,
+                sequence,
+                at,
+            } => {
+                let of_grain = seen.get_mut(grain as usize);
+                of_grain.ok_or("no such grain")?.push((sequence, at));
+            }
+            Said::Done => return Ok(seen),
+            other => return Err(follower.unexpected(other)),
+        }
+    }
+}
+
 /// Milliseconds from before each append until its state, or a later one of its grain, was seen.
-fn lags_ms(appended: &[u64], seen: &Seen) -> Outcome<Vec<f64>> {
+pub(crate) fn lags_ms(appended: &[u64], seen: &Seen) -> Outcome<Vec<f64>> {
     let grains = seen.len().max(1);
     let mut lags = Vec::with_capacity(appended.len());
     for (place, from) in appended.iter().enumerate() {
@@ -81,19 +86,29 @@ fn lags_ms(appended: &[u64], seen: &Seen) -> Outcome<Vec<f64>> {
     Ok(lags)
 }
 
-/// Reads each grain that the follower says has moved, as a cache beside it would.
 pub(crate) fn follow(leader: SocketAddr, runtime: &Runtime) -> Outcome<()> {
     let case = Case::Lag;
     let order = Order::new(case.grains())?;
     let follower = follow_all(leader, &order, runtime)?;
     runtime.block_on(follower.ready())?;
-    let numbers: HashMap<GrainId, u32> = order.ids().iter().cloned().zip(0..).collect();
     let last = u64::from(FIRST) + case.entries() / u64::from(case.grains());
+    say_seen(&follower, order.ids(), last, runtime)
+}
+
+/// Says that it is ready, then reads each grain that the follower says has moved, as a cache beside it
+/// would, until all of them are at their last sequence, and says what it has seen.
+pub(crate) fn say_seen(
+    follower: &Follower,
+    ids: &[GrainId],
+    last: u64,
+    runtime: &Runtime,
+) -> Outcome<()> {
+    let numbers: HashMap<GrainId, u32> = ids.iter().cloned().zip(0..).collect();
     let mut changes = follower.changes();
     let reader = follower.raw_reader();
     Said::Ready.say()?;
     let seen = runtime.spawn(async move {
-        let mut seen = Vec::with_capacity(case.entries() as usize);
+        let mut seen = Vec::new();
         let mut to_come: HashSet<u32> = numbers.values().copied().collect();
         while !to_come.is_empty() {
             let (grain, _) = changes.next().await.ok_or("the follower has ended")?;
