@@ -36,7 +36,8 @@ impl Policy {
         self
     }
 
-    /// Sets by how large a part every wait is varied, both ways: 0.0 to 1.0.
+    /// Sets by how large a part every wait is varied: 0.0 to 1.0. A wait after a failure both ways; one
+    /// between polls is only made shorter, since the interval bounds how stale a grain may get.
     #[must_use]
     pub fn with_jitter(mut self, part: f64) -> Self {
         self.jitter = if part.is_finite() {
@@ -67,7 +68,7 @@ impl Policy {
 
     /// The next wait of a grain that is in step.
     pub(crate) fn rest(&self, jitter: &mut Jitter) -> Duration {
-        jitter.vary(self.poll_interval, self.jitter)
+        jitter.shorten(self.poll_interval, self.jitter)
     }
 
     /// How long so many failures in a row last, jitter not counted.
@@ -100,6 +101,18 @@ impl Jitter {
 
     /// `wait` varied by at most `part` of it, up or down; never below [`Policy::SHORTEST`].
     fn vary(&mut self, wait: Duration, part: f64) -> Duration {
+        let unit = self.unit() * 2.0 - 1.0;
+        scaled(wait, 1.0 + unit * part)
+    }
+
+    /// `wait` less at most `part` of it; never below [`Policy::SHORTEST`].
+    fn shorten(&mut self, wait: Duration, part: f64) -> Duration {
+        let unit = self.unit();
+        scaled(wait, 1.0 - unit * part)
+    }
+
+    /// The next number from 0 to 1.
+    fn unit(&mut self) -> f64 {
         // A Weyl sequence through a 32-bit finaliser: four bytes of state, and no pattern that a
         // population of polls could fall into step by.
         self.0 = self.0.wrapping_add(0x9e37_79b9);
@@ -107,12 +120,14 @@ impl Jitter {
         bits = (bits ^ (bits >> 16)).wrapping_mul(0x7feb_352d);
         bits = (bits ^ (bits >> 15)).wrapping_mul(0x846c_a68b);
         bits ^= bits >> 16;
-        let unit = f64::from(bits) / f64::from(u32::MAX) * 2.0 - 1.0;
-        let factor = (1.0 + unit * part).max(0.0);
-        Duration::try_from_secs_f64(wait.as_secs_f64() * factor)
-            .unwrap_or(Duration::MAX)
-            .max(Policy::SHORTEST)
+        f64::from(bits) / f64::from(u32::MAX)
     }
+}
+
+fn scaled(wait: Duration, factor: f64) -> Duration {
+    Duration::try_from_secs_f64(wait.as_secs_f64() * factor.max(0.0))
+        .unwrap_or(Duration::MAX)
+        .max(Policy::SHORTEST)
 }
 
 #[cfg(test)]
@@ -131,10 +146,24 @@ mod tests {
         let waits = draw(7);
         assert_eq!(waits, draw(7));
         assert_ne!(waits, draw(8));
-        let (low, high) = (Duration::from_millis(900), Duration::from_millis(1100));
-        assert!(waits.iter().all(|wait| (low..=high).contains(wait)));
-        assert!(waits.iter().any(|wait| *wait < Duration::from_millis(920)));
-        assert!(waits.iter().any(|wait| *wait > Duration::from_millis(1080)));
+        let millis = Duration::from_millis;
+        // A poll comes early or in time, never late.
+        assert!(
+            waits
+                .iter()
+                .all(|wait| (millis(900)..=millis(1000)).contains(wait))
+        );
+        assert!(waits.iter().any(|wait| *wait < millis(910)));
+        assert!(waits.iter().any(|wait| *wait > millis(990)));
+        let mut jitter = Jitter::new(7);
+        let waits: Vec<Duration> = (0..1000).map(|_| policy.backoff(1, &mut jitter)).collect();
+        assert!(
+            waits
+                .iter()
+                .all(|wait| (millis(90)..=millis(110)).contains(wait))
+        );
+        assert!(waits.iter().any(|wait| *wait < millis(92)));
+        assert!(waits.iter().any(|wait| *wait > millis(108)));
     }
 
     #[test]

@@ -8,22 +8,23 @@ use crate::place::Place;
 use crate::rows::{self, HEAD, read_entry, read_head};
 
 /// Where the columns of a caught-up row lie.
-const ENTRY_AT: usize = 1;
-const HEAD_AT: usize = ENTRY_AT + 10;
-const IDENTITY_AT: usize = HEAD_AT + HEAD;
+const ORD: usize = 1;
+const HEAD_AT: usize = ORD + 1;
+const ENTRY_AT: usize = HEAD_AT + HEAD;
 
-/// From one row for the identity, one for each grain's head, each followed by those of its entries.
+/// From the rows of each grain, in the order asked for: one for each entry, or one without.
 pub(crate) fn caught(
     rows: &[Row],
     place: &Place,
     wants: &[(GrainId, Cursor)],
     budget: Budget,
 ) -> Result<CatchUp, Fault> {
-    let (first, mut rest) = rows
-        .split_first()
+    let mut rest = rows;
+    let first = rows
+        .first()
         .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
     let mut answer = CatchUp {
-        identity: rows::read_identity(first, IDENTITY_AT, place)?,
+        identity: rows::read_identity(first, 0, place)?,
         grains: Vec::with_capacity(wants.len()),
     };
     let (mut left, mut served) = (budget, false);
@@ -31,7 +32,7 @@ pub(crate) fn caught(
         let ord = at as u64 + 1;
         let mut own = 0;
         while let Some(row) = rest.get(own)
-            && rows::count(row, 0)? == ord
+            && rows::count(row, ORD)? == ord
         {
             own += 1;
         }
@@ -48,7 +49,7 @@ pub(crate) fn caught(
     Ok(answer)
 }
 
-/// The answer for one grain.
+/// The answer for one grain. It has no row if all of them were cut by bytes.
 fn one(
     rows: &[Row],
     grain: &GrainId,
@@ -61,14 +62,17 @@ fn one(
         entries: Vec::new(),
         complete: true,
     };
-    let Some((first, rows)) = rows.split_first() else {
-        return Ok(Caught::Run(run));
+    let Some(first) = rows.first() else {
+        return Ok(Caught::Deferred);
     };
     run.head = read_head(first, HEAD_AT)?;
     let Some(head) = run.head.filter(|head| run_after(cursor, head).is_some()) else {
         return Ok(Caught::Run(run));
     };
     for row in rows {
+        if rows::is_null(row, ENTRY_AT)? {
+            break;
+        }
         if !budget.take(rows::payload_len(row, ENTRY_AT)?, !*served) {
             break;
         }

@@ -94,9 +94,9 @@ impl Bell {
     }
 }
 
-/// The least time between two NOTIFYs of one process: 250 a second at most, each for all that was
+/// The least time between two NOTIFYs of one process: 500 a second at most, each for all that was
 /// committed meanwhile.
-const SPACING: Duration = Duration::from_millis(4);
+const SPACING: Duration = Duration::from_millis(2);
 /// How long a server that cannot be reached is left alone: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// How long an answer on the way of hints is waited for.

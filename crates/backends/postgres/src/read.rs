@@ -12,8 +12,7 @@ use crate::columns::{GrainNames, clamped, slice_bits};
 use crate::error::{BACKEND, Fault};
 use crate::place::Place;
 use crate::rows::{
-    self, HEAD, IDENTITY, compared, entry_columns, head_columns, identity_columns, read_entry,
-    read_head,
+    self, HEAD, compared, entry_columns, head_columns, identity_column, read_entry, read_head,
 };
 use crate::session::{Sessions, Sql};
 
@@ -62,7 +61,7 @@ macro_rules! in_filter {
 }
 pub(crate) use in_filter;
 
-const IDENTITY_NOW: &str = concat!("SELECT ", identity_columns!());
+const IDENTITY_NOW: &str = concat!("SELECT ", identity_column!());
 
 const HEADS: &str = concat!(
     "SELECT i.ord, ",
@@ -73,7 +72,7 @@ const HEADS: &str = concat!(
 
 const LIST: &str = concat!(
     "SELECT i.*, g.* FROM (SELECT ",
-    identity_columns!(),
+    identity_column!(),
     ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
     head_columns!(),
     ", g.head_epoch IS NOT NULL AND ",
@@ -84,7 +83,7 @@ const LIST: &str = concat!(
 
 const LIST_OF_TYPE: &str = concat!(
     "SELECT i.*, g.* FROM (SELECT ",
-    identity_columns!(),
+    identity_column!(),
     ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
     head_columns!(),
     ", g.head_epoch IS NOT NULL AND ",
@@ -109,41 +108,41 @@ const READ_FROM: &str = concat!(
      WHERE g.grain_type = $1 AND g.grain_key = $2"
 );
 
-/// A row for the identity, one for each head, and one for each entry that the budget may allow. The limits
-/// end the work early: entries come in the order asked for, grain by grain.
+/// A row for each entry, or one without for a grain that needs none; the identity with the first.
+///
+/// How many entries lead to a head is known from the numbers: behind a base, and behind a cursor that is at
+/// or above it, there are Deltas alone, whose numbers follow each other. So the budget is dealt out before
+/// an entry is looked at, in the order asked for.
 const CATCH_UP: &str = concat!(
-    "WITH own AS MATERIALIZED (SELECT i.ord, g.id, ",
+    "SELECT * FROM (SELECT CASE WHEN g.ord = 1 THEN ",
+    identity_column!(),
+    " END, g.ord, ",
     head_columns!(),
-    ", CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-     THEN g.base_epoch ELSE i.epoch END AS epoch, \
-     CASE WHEN (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-     THEN g.base_sequence - 1 ELSE i.sequence END AS sequence \
-     FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
-     AS i (grain_type, grain_key, epoch, sequence, ord) \
-     {its_grain} ORDER BY i.ord), \
-                     entries AS (SELECT o.ord, e.* FROM own o CROSS JOIN LATERAL (SELECT ",
+    ", ",
     entry_columns!(),
-    " FROM {s}.entry e WHERE e.grain = o.id \
-     AND (o.head_epoch, o.head_sequence) > (o.epoch, o.sequence) \
-     AND (e.epoch, e.sequence) > (o.epoch, o.sequence) \
-     ORDER BY e.epoch, e.sequence LIMIT $5) e LIMIT $5), \
-                     cut AS (SELECT e.*, ",
-    bytes_before!("e.ord, e.epoch, e.sequence"),
-    " AS before FROM entries e) \
-     SELECT 0 AS ord, NULL::int8 AS epoch, NULL::int8 AS sequence, NULL::int8 AS writer, \
-     NULL::int2 AS kind, NULL::int8 AS prev, NULL::int8 AS digest, \
-     NULL::int8 AS written_at, NULL::bytea AS source, NULL::int8 AS schema, \
-     NULL::bytea AS payload, NULL::int8, NULL::int8, NULL::int8, NULL::int2, NULL::int8, \
-                     NULL::int8, ",
-    identity_columns!(),
-    " UNION ALL SELECT g.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ",
+    ", ",
+    bytes_before!("g.ord"),
+    " AS before FROM (\
+       SELECT g.*, sum(g.number) OVER (ORDER BY g.ord ROWS UNBOUNDED PRECEDING)::int8 - g.number \
+       AS ahead FROM (SELECT i.ord, g.id, ",
     head_columns!(),
-    ", NULL, NULL, NULL, NULL, NULL, NULL FROM own g \
-                     UNION ALL SELECT e.ord, ",
+    ", CASE WHEN b.is_above THEN g.base_epoch ELSE i.epoch END AS after_epoch, \
+       CASE WHEN b.is_above THEN g.base_sequence - 1 ELSE i.sequence END AS after_sequence, \
+       CASE WHEN b.is_above THEN g.head_sequence - g.base_sequence + 1 \
+       WHEN (g.head_epoch, g.head_sequence) > (i.epoch, i.sequence) \
+       THEN g.head_sequence - i.sequence ELSE 0 END AS number \
+       FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
+       AS i (grain_type, grain_key, epoch, sequence, ord) \
+       LEFT {join_its_grain} ON true \
+       CROSS JOIN LATERAL (SELECT (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
+       AS is_above) b) g) g \
+     LEFT JOIN LATERAL (SELECT ",
     entry_columns!(),
-    ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cut e \
-     WHERE e.before = 0 OR e.before < $6 \
-     ORDER BY ord, epoch NULLS FIRST, sequence"
+    " FROM {s}.entry e WHERE e.grain = g.id \
+     AND (e.epoch, e.sequence) > (g.after_epoch, g.after_sequence) \
+     ORDER BY e.epoch, e.sequence LIMIT greatest(0, least(g.number, $5 - g.ahead))) e \
+     ON g.number > 0 AND g.ahead < $5) g \
+     WHERE g.before IS NULL OR g.before = 0 OR g.before < $6 ORDER BY g.ord"
 );
 
 impl Reads {
@@ -341,7 +340,7 @@ fn place_and_head(row: &Row, place: &Place) -> Result<(usize, Option<Head>), Fau
 }
 
 fn head_page(rows: &[Row], place: &Place, limit: usize, scan: usize) -> Result<HeadPage, Fault> {
-    const NAME: usize = IDENTITY;
+    const NAME: usize = 1;
     const AT: usize = NAME + 2;
     let mut page = HeadPage {
         identity: identity_of(rows, place)?,

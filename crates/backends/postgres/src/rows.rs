@@ -25,25 +25,23 @@ macro_rules! entry_columns {
          e.schema, e.payload"
     };
 }
-/// Columns that [`read_identity`] reads: version, name drawn, the server's own name; its timeline, which
-/// grows with each promotion and each recovery to a point in time; and the numbers of table and database,
-/// which are others after a copy within the server and after a restore from a dump. All of the snapshot that
-/// they are read in.
-macro_rules! identity_columns {
+/// The column that [`read_identity`] reads: the version of the tables; the server's own name; the numbers of
+/// table and database, which are others after a copy within the server and after a restore from a dump; the
+/// timeline, as the name of a WAL segment begins with it, which grows with each promotion and each recovery
+/// to a point in time; and the name drawn. All of the snapshot that it is read in; none on a standby.
+macro_rules! identity_column {
     () => {
-        "{version}, (SELECT drawn FROM {s}.log), \
-         (SELECT system_identifier FROM pg_control_system()), \
-         CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_lsn()) END, \
-         (SELECT tableoid::int8 FROM {s}.log), \
-         (SELECT oid::int8 FROM pg_database WHERE datname = current_database())"
+        "(SELECT int4send(l.version) || int8send(c.system_identifier) || \
+         int8send(n.tableoid::int8) || int8send(d.oid::int8) || \
+         decode(left(pg_walfile_name(pg_current_wal_lsn()), 8), 'hex') || n.drawn \
+         FROM {s}.layout l, {s}.log n, pg_control_system() c, pg_database d \
+         WHERE l.name = 'log' AND d.datname = current_database() AND NOT pg_is_in_recovery())"
     };
 }
-pub(crate) use {entry_columns, head_columns, identity_columns};
+pub(crate) use {entry_columns, head_columns, identity_column};
 
 /// How many columns a head takes.
 pub(crate) const HEAD: usize = 6;
-/// How many columns an identity takes.
-pub(crate) const IDENTITY: usize = 6;
 /// The column of the payload among [`entry_columns`].
 const PAYLOAD: usize = 9;
 
@@ -164,39 +162,31 @@ pub(crate) fn read_entry(grain: &GrainId, row: &Row, at: usize) -> Result<Entry,
 /// Refuses a version of the tables that is not this crate's.
 pub(crate) fn check_version(row: &Row, at: usize, place: &Place) -> Result<(), Fault> {
     let version: Option<i32> = get(row, at)?;
-    if let Some(version) = version {
-        return LOG.check(version, place);
+    match version {
+        Some(version) => LOG.check(version, place),
+        None => Err(no_primary(place)),
     }
-    // What a pooler leads to may have changed since the session was looked at.
-    let why = format!("{} is a standby, not the primary", place.name);
-    Err(Error::transient(BACKEND, why).into())
 }
 
-/// The identity in the columns [`identity_columns`] that begin at `at`; refuses a version of the tables
-/// that is not this crate's.
+/// What a pooler leads to may have changed since the session was looked at.
+fn no_primary(place: &Place) -> Fault {
+    let why = format!(
+        "{} is a standby, not the primary, or has lost its log",
+        place.name
+    );
+    Error::transient(BACKEND, why).into()
+}
+
+/// The identity in the column [`identity_column`]; refuses a version of the tables that is not this crate's.
 pub(crate) fn read_identity(row: &Row, at: usize, place: &Place) -> Result<Identity, Fault> {
-    check_version(row, at, place)?;
-    let drawn: Option<&[u8]> = get(row, at + 1)?;
-    let Some(drawn) = drawn else {
-        return Err(damaged(format!(
-            "the log in {} has lost its name",
-            place.name
-        )));
-    };
-    let server: i64 = get(row, at + 2)?;
-    let segment: &str = get(row, at + 3)?;
-    // The name of a WAL segment begins with its timeline, in eight hexadecimal digits.
-    let timeline = segment
-        .get(..8)
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or_else(|| damaged(format!("{segment:?} names no timeline")))?;
-    let (table, database): (i64, i64) = (get(row, at + 4)?, get(row, at + 5)?);
-    let name = [&server.to_be_bytes(), drawn].concat();
-    let history = [
-        timeline.to_be_bytes().as_slice(),
-        table.to_be_bytes().as_slice(),
-        database.to_be_bytes().as_slice(),
-    ]
-    .concat();
-    Ok(Identity::new(LogId::new(name), history))
+    let column: Option<&[u8]> = get(row, at)?;
+    let column = column.ok_or_else(|| no_primary(place))?;
+    let cut = || damaged(format!("{} tells half an identity", place.name));
+    let (version, column) = column.split_first_chunk().ok_or_else(cut)?;
+    LOG.check(i32::from_be_bytes(*version), place)?;
+    let (server, column) = column.split_first_chunk::<8>().ok_or_else(cut)?;
+    // Table, database, timeline.
+    let (history, drawn) = column.split_first_chunk::<20>().ok_or_else(cut)?;
+    let name = [server.as_slice(), drawn].concat();
+    Ok(Identity::new(LogId::new(name), history.to_vec()))
 }

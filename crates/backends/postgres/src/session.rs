@@ -65,9 +65,10 @@ impl Sql {
                 "(SELECT version FROM {s}.layout WHERE name = 'log' AND NOT pg_is_in_recovery())",
             )
             .replace("{newest}", &LOG.version().to_string())
+            .replace("{its_grain}", "CROSS {join_its_grain}")
             .replace(
-                "{its_grain}",
-                "CROSS JOIN LATERAL (SELECT g.ctid, g.* FROM {s}.grain g \
+                "{join_its_grain}",
+                "JOIN LATERAL (SELECT g.ctid, g.* FROM {s}.grain g \
                  WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key OFFSET 0) g",
             )
             .replace("{s}", schema);

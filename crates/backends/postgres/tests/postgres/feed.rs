@@ -210,3 +210,41 @@ async fn another_processs_appends_wake_who_listens() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_far_behind_finds_the_few_that_are_named() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let log = PostgresLog::open(&url).await.unwrap();
+    let few = Filter::grain_type("few");
+    let start = log.feed().unwrap().start(&few).await.unwrap();
+    let mut batch = Vec::new();
+    for number in 0..12_000 {
+        let name = if number % 1500 == 700 { "few" } else { "many" };
+        let grain = GrainId::new(name, number.to_string()).unwrap();
+        batch.push(state(&grain, 1, "x"));
+        if batch.len() == 1000 {
+            log.append_batch(&batch).await.unwrap();
+            batch.clear();
+        }
+    }
+    // Pages that look at some thousand each, and end.
+    let (mut named, mut pages, mut since) = (Vec::new(), 0, start);
+    loop {
+        let page = log.feed().unwrap().changes(&since, &few, 16).await.unwrap();
+        assert!(
+            page.complete || page.next != since,
+            "a page that does not get on"
+        );
+        named.extend(page.moved.into_iter().map(|moved| moved.grain));
+        pages += 1;
+        since = page.next;
+        if page.complete {
+            break;
+        }
+    }
+    assert_eq!(named.len(), 8);
+    assert!((2..20).contains(&pages), "{pages} pages");
+}
