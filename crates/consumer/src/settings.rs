@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 /// | Setting | Default | Why |
 /// |---|---|---|
 /// | poll interval | 1 s | "near real time" when no hint comes; one query for all grains with a feed |
-/// | jitter | 10 % | spreads followers that started together within ten intervals |
+/// | jitter | 10 % | spreads followers that started together within ten intervals; a poll comes early, never late |
 /// | backoff | 100 ms to 30 s, doubling | a restarted server is found soon, a dead one left in peace |
 /// | call timeout | 30 s | a lost answer costs a while, and not for ever; the call is made again |
 /// | hints | on | a change is seen in milliseconds instead of an interval; over a network in one trip where the log sends entries |
