@@ -138,7 +138,8 @@ macro_rules! setters {
             self
         }
 
-        /// Sets by how large a part, 0.0 to 1.0, each wait is varied up or down. Default 0.1.
+        /// Sets by how large a part, 0.0 to 1.0, each wait is varied: shorter between polls, up or down
+        /// after failures. Default 0.1.
         pub fn jitter(mut self, part: f64) -> Self {
             self.settings.policy = self.settings.policy.with_jitter(part);
             self
