@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     #[serde(flatten)]
     grain: Named,
     #[serde(serialize_with = "as_text_or_null")]
-    cursor: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
     #[serde(rename = "age_ms", serialize_with = "age_ms")]
     age: Option<Duration>,
     #[serde(serialize_with = "name_of")]

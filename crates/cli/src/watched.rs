@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::FutureExt;
-use gleaner::{ChangeStream, Follower, GrainId, Health, Progress, RawReader};
+use gleaner::{ChangeStream, Cursor, Follower, GrainId, Health, Progress, RawReader};
 
 use crate::failure::Result;
 use crate::out::Out;
@@ -19,7 +19,7 @@ pub(crate) struct Watched<'a> {
     reader: RawReader,
     changes: ChangeStream,
     /// What was said last of those grains that did not go on by waiting.
-    held: HashMap<GrainId, Health>,
+    held: HashMap<GrainId, (Health, Option<Cursor>)>,
     /// How many of each there were.
     counts: [usize; 6],
 }
@@ -63,13 +63,14 @@ impl<'a> Watched<'a> {
         let Some(seen) = Seen::look(self.follower, &self.reader, grain, false).await? else {
             return Ok(());
         };
-        out.say(&seen)?;
+        let stands = (seen.health, seen.cursor);
         if seen.health.is_moving() {
             self.held.remove(grain);
-        } else {
-            self.held.insert(grain.clone(), seen.health);
+        } else if self.held.insert(grain.clone(), stands) == Some(stands) {
+            // A look was faster than the change that led there.
+            return Ok(());
         }
-        Ok(())
+        out.say(&seen)
     }
 
     /// Says which grains were held or let go since the last look. The walk over all is made only when
@@ -81,7 +82,7 @@ impl<'a> Watched<'a> {
         }
         self.counts = counts;
         for (grain, _, health) in self.follower.worst(usize::MAX) {
-            let said = self.held.get(&grain);
+            let said = self.held.get(&grain).map(|(health, _)| health);
             if said != Some(&health).filter(|health| !health.is_moving()) {
                 self.one(&grain, out).await?;
             }
