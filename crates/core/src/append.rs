@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    Cursor, Entry, Error, ErrorKind, Fence, GrainId, Head, Kind, Limits, Result, Sequence,
+    Appended, Cursor, Entry, Error, ErrorKind, Fence, GrainId, Head, Kind, Limits, Result, Sequence,
 };
 
 /// How far a `FullState` or `Tombstone` may leap over coalesced numbers: 2^32. A writer that is off
@@ -196,6 +196,48 @@ pub fn landed(head: Option<&Head>, entries: &[&Entry]) -> usize {
         let behind = entries.iter().skip(first);
         first + behind.take_while(|entry| is_head(entry)).count()
     })
+}
+
+/// Decides one grain's entries of a batch, one after the other, as [`judge`] decides each (L3).
+///
+/// Head and fence are as the log holds them, and are left as they are once `write` has taken effect,
+/// which is called with each entry to be written, in order: never for a retry, and for none behind the
+/// first that is refused. The entry that equals the head is judged too: it may be fenced by now (L2).
+///
+/// # Contract
+/// What [`judge`] asks of its caller holds for the whole run.
+pub fn judge_run<'a>(
+    grain: &GrainId,
+    entries: &[&'a Entry],
+    head: &mut Option<Head>,
+    fence: &mut Option<Fence>,
+    limits: &Limits,
+    backend: &'static str,
+    mut write: impl FnMut(&'a Entry),
+) -> Appended {
+    let mut landed = landed(head.as_ref(), entries);
+    let mut result = Err(Error::invalid(backend, "no entry was given").of(grain));
+    for (at, entry) in entries.iter().enumerate().skip(landed.saturating_sub(1)) {
+        match judge(head.as_ref(), fence.as_ref(), entry, limits, backend) {
+            Ok(Verdict::Retry(head)) => result = Ok(head),
+            Ok(Verdict::Write(above, owned)) => {
+                write(entry);
+                *head = Some(above);
+                *fence = owned;
+                result = Ok(above);
+            }
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+        landed = at + 1;
+    }
+    Appended {
+        grain: grain.clone(),
+        landed,
+        result,
+    }
 }
 
 /// Whether a batch is within the limits as a whole.

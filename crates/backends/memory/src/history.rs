@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gleaner_core::append::{self, Verdict, judge, judge_claim};
+use gleaner_core::append::{judge_claim, judge_run};
 use gleaner_core::{
     Appended, Budget, Caught, Claim, Cursor, Entry, Error, ErrorKind, Fence, GrainId, Head, Limits,
     Page, Result, Run, Truncation, run_after,
@@ -36,49 +36,28 @@ impl History {
     /// L2, L3 for the entries of this grain in a batch, and whether the head has moved.
     pub(crate) fn append(
         &mut self,
-        grain: GrainId,
+        grain: &GrainId,
         entries: &[&Entry],
         limits: &Limits,
     ) -> (Appended, bool) {
-        let mut landed = append::landed(self.head.as_ref(), entries);
-        // The entry equal to the head is judged again: a retry is `Fenced` after a higher claim.
-        let behind = landed.saturating_sub(1);
         let mut moved = false;
-        let mut result = None;
-        for (at, entry) in entries.iter().enumerate().skip(behind) {
-            match judge(
-                self.head.as_ref(),
-                self.fence.as_ref(),
-                entry,
-                limits,
-                BACKEND,
-            ) {
-                Ok(Verdict::Retry(head)) => result = Some(Ok(head)),
-                Ok(Verdict::Write(head, fence)) => {
-                    if self.entries.capacity() == 0 {
-                        // Most grains of a large population have one entry between truncations.
-                        self.entries.reserve_exact(1);
-                    }
-                    self.entries.push_back((*entry).clone());
-                    self.head = Some(head);
-                    self.fence = fence;
-                    moved = true;
-                    result = Some(Ok(head));
-                }
-                Err(error) => {
-                    result = Some(Err(error));
-                    break;
-                }
-            }
-            landed = at + 1;
-        }
-        let result =
-            result.unwrap_or_else(|| Err(Error::invalid(BACKEND, "no entries").of(&grain)));
-        let appended = Appended {
+        let kept = &mut self.entries;
+        let appended = judge_run(
             grain,
-            landed,
-            result,
-        };
+            entries,
+            &mut self.head,
+            &mut self.fence,
+            limits,
+            BACKEND,
+            |entry| {
+                if kept.capacity() == 0 {
+                    // Most grains of a large population have one entry between truncations.
+                    kept.reserve_exact(1);
+                }
+                kept.push_back(entry.clone());
+                moved = true;
+            },
+        );
         (appended, moved)
     }
 

@@ -202,7 +202,7 @@ impl ReplicationLog for MemoryLog {
                     Some(history) => history,
                     None => fresh.insert(History::default()),
                 };
-                let (appended, moved) = history.append(grain.clone(), &entries, limits);
+                let (appended, moved) = history.append(grain, &entries, limits);
                 if moved {
                     feed.record(grain, &mut history.row);
                     woken = true;

@@ -141,16 +141,12 @@ impl Long {
         begun?;
         let mut counters = Counters::read(&counters?, place)?;
         let mut found = Found::read(&found?, runs.len())?;
-        let judged: Vec<Judged<'_>> = runs
+        let (answers, judged): (Vec<_>, Vec<_>) = runs
             .iter()
             .zip(&found)
             .map(|((_, run), found)| Judged::of(run, found.as_ref(), limits))
-            .collect();
-        let answers = runs
-            .iter()
-            .zip(&judged)
-            .map(|((_, run), judged)| Ok(judged.answer(run)))
-            .collect();
+            .map(|(answer, judged)| (Ok(answer), judged))
+            .unzip();
         if judged.iter().all(|judged| judged.writes.is_empty()) {
             // Committed, not rolled back: a retry is answered as durable, and what it found may be waiting
             // for a standby still. Row locks make this a commit that waits behind it.

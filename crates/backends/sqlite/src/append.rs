@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use gleaner_core::append::{Verdict, by_grain, judge, judge_claim, landed};
+use gleaner_core::append::{by_grain, judge_claim, judge_run};
 use gleaner_core::{
-    Appended, Claim, Cursor, Entry, Error, Fence, GrainId, Head, Identity, Kind, Limits, Truncation,
+    Appended, Claim, Cursor, Entry, Fence, GrainId, Head, Identity, Kind, Limits, Truncation,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -90,54 +90,32 @@ fn append_grain(
     entries: &[&Entry],
 ) -> Result<Appended, Fault> {
     let found = rows::find(conn, grain)?;
-    let mut id = found.map(|row| row.id);
     let mut head = found.and_then(|row| row.head);
     let mut fence = found.and_then(|row| row.fence);
-    let mut done = landed(head.as_ref(), entries);
-    let mut written = false;
-    let mut refused: Option<Error> = None;
-    // The entry that equals the head is judged once more: it may be fenced by now (L2).
-    for (at, entry) in entries.iter().enumerate().skip(done.saturating_sub(1)) {
-        match judge(
-            head.as_ref(),
-            fence.as_ref(),
-            entry,
-            &session.limits,
-            BACKEND,
-        ) {
-            Ok(Verdict::Retry(_)) => {}
-            Ok(Verdict::Write(new_head, new_fence)) => {
-                let row = match id {
-                    Some(id) => id,
-                    None => insert_grain(conn, grain)?,
-                };
-                id = Some(row);
-                session.pos += 1;
-                insert_entry(conn, row, session.pos, entry)?;
-                head = Some(new_head);
-                fence = new_fence;
-                written = true;
-            }
-            Err(error) => {
-                refused = Some(error);
-                break;
-            }
+    let mut writes = Vec::new();
+    let appended = judge_run(
+        grain,
+        entries,
+        &mut head,
+        &mut fence,
+        &session.limits,
+        BACKEND,
+        |entry| writes.push(entry),
+    );
+    if !writes.is_empty()
+        && let Some(head) = head
+    {
+        let id = match found {
+            Some(row) => row.id,
+            None => insert_grain(conn, grain)?,
+        };
+        for entry in writes {
+            session.pos += 1;
+            insert_entry(conn, id, session.pos, entry)?;
         }
-        done = done.max(at + 1);
-    }
-    if written && let (Some(id), Some(head)) = (id, head) {
         update_head(conn, id, session.pos, &head, fence)?;
     }
-    let result = match (refused, head) {
-        (Some(error), _) => Err(error),
-        (None, Some(head)) => Ok(head),
-        (None, None) => Err(Error::invalid(BACKEND, "no entry was given").of(grain)),
-    };
-    Ok(Appended {
-        grain: grain.clone(),
-        landed: done,
-        result,
-    })
+    Ok(appended)
 }
 
 fn insert_grain(conn: &Connection, grain: &GrainId) -> Result<i64, Fault> {

@@ -344,6 +344,54 @@ fn l3_a_retry_resumes_behind_the_entry_equal_to_the_head() {
 }
 
 #[test]
+fn l3_a_run_is_written_up_to_the_first_entry_that_is_refused() {
+    let is_fenced =
+        |result: Result<Head>| matches!(result.unwrap_err().kind(), ErrorKind::Fenced { .. });
+    let (one, two, three) = (full(1, 1, A), full(1, 2, A), full(1, 3, A));
+    let deposed = full(1, 4, B);
+    let run = |entries: &[&Entry], head: Option<&Entry>, owner: Option<Fence>| {
+        let (mut head, mut fence) = (head.map(head_of), owner);
+        let mut written = Vec::new();
+        let answer = judge_run(
+            &grain(),
+            entries,
+            &mut head,
+            &mut fence,
+            &Limits::default(),
+            "test",
+            |entry| written.push(entry.cursor().sequence.get()),
+        );
+        (answer, head, fence, written)
+    };
+
+    let (answer, head, owner, written) = run(&[&one, &two, &deposed, &three], None, None);
+    assert!(is_fenced(answer.result));
+    assert_eq!((answer.landed, written), (2, vec![1, 2]));
+    assert_eq!((head, owner), (Some(head_of(&two)), Some(fence(1, A))));
+
+    // What the log holds is answered and not written again, in front and between.
+    let own = Some(fence(1, A));
+    let (answer, head, _, written) = run(&[&one, &two, &two, &three], Some(&one), own);
+    assert_eq!(answer.result.unwrap(), head_of(&three));
+    assert_eq!((answer.landed, written), (4, vec![2, 3]));
+    assert_eq!(head, Some(head_of(&three)));
+
+    // The entry that landed is judged again: another has claimed the grain since.
+    let claimed = Some(fence(2, B));
+    let (answer, head, fence, written) = run(&[&one], Some(&one), claimed);
+    assert!(is_fenced(answer.result));
+    assert_eq!((answer.landed, written), (1, vec![]));
+    assert_eq!((head, fence), (Some(head_of(&one)), claimed));
+
+    let (answer, ..) = run(&[], None, None);
+    assert_eq!(answer.landed, 0);
+    assert!(matches!(
+        answer.result.unwrap_err().kind(),
+        ErrorKind::Invalid
+    ));
+}
+
+#[test]
 fn l12_a_batch_is_bounded_as_a_whole() {
     let limits = Limits::default()
         .with_max_payload(4)
