@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gleaner_core::{Bincode, Codec, CodecError, Cursor, Epoch, GrainId, Schema};
+use gleaner_core::{Bincode, Codec, CodecError, Cursor, Epoch, GrainId, Schema, Writer};
 
 use crate::error::PublishError;
 use crate::grain::{Grain, Status};
@@ -257,6 +257,11 @@ impl GrainPublisher {
     /// The epoch that was claimed.
     pub fn epoch(&self) -> Epoch {
         self.grain.lock().queue.epoch
+    }
+
+    /// Who owns it: the writer that this opening was claimed for, as fences name it.
+    pub fn writer(&self) -> Writer {
+        self.grain.lock().queue.writer
     }
 
     /// How the grain stands.

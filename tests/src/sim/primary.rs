@@ -272,6 +272,7 @@ fn act(
             open.last = open.last.max(cursor);
             world.saw(&Seen::Given {
                 process: process.name.clone(),
+                writer: handle.writer(),
                 grain: handle.id().clone(),
                 cursor,
             });
@@ -310,6 +311,7 @@ fn act(
             Ok(cursor) => {
                 world.saw(&Seen::Given {
                     process: process.name.clone(),
+                    writer: handle.writer(),
                     grain: handle.id().clone(),
                     cursor,
                 });

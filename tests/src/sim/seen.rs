@@ -45,6 +45,7 @@ pub(crate) enum Seen {
     /// A publisher gave a caller's state this number.
     Given {
         process: String,
+        writer: Writer,
         grain: GrainId,
         cursor: Cursor,
     },

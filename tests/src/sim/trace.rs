@@ -54,9 +54,10 @@ pub(crate) fn line(seen: &Seen) -> String {
         }
         Seen::Given {
             process,
+            writer,
             grain,
             cursor,
-        } => format!("{process} {} gave {cursor}", grain.grain_key()),
+        } => format!("{process} {} gave {cursor} of {writer}", grain.grain_key()),
         Seen::Sent {
             process,
             grain,

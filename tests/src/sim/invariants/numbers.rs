@@ -14,8 +14,9 @@ use crate::sim::truth::Truth;
 #[derive(Default)]
 pub(super) struct Numbers {
     given: BTreeMap<(GrainId, Writer, Cursor), Digest>,
-    /// Given to callers, by a process.
-    told: BTreeSet<(GrainId, String, Cursor)>,
+    /// Given to callers. By whom is a matter of the writer: a process that opens a grain again, in
+    /// another log perhaps, is another one.
+    told: BTreeSet<(GrainId, Writer, Cursor)>,
     claimed: BTreeMap<(GrainId, u64), (Writer, u32)>,
 }
 
@@ -76,11 +77,12 @@ impl Invariant for Numbers {
                 Ok(())
             }
             Seen::Given {
-                process,
+                writer,
                 grain,
                 cursor,
+                ..
             } => {
-                let key = (grain.clone(), process.clone(), *cursor);
+                let key = (grain.clone(), *writer, *cursor);
                 if !self.told.insert(key) {
                     return Err(format!("{grain} {cursor} was given to two states"));
                 }
@@ -110,7 +112,6 @@ impl Invariant for Numbers {
                 ..
             } => {
                 self.claimed.retain(|(claimed, _), _| claimed != grain);
-                self.told.retain(|(told, ..)| told != grain);
                 Ok(())
             }
             _ => Ok(()),
@@ -145,14 +146,17 @@ mod tests {
         told.ok(Seen::Landed {
             entry: full(1, 1, 1),
         });
-        let given = |sequence| Seen::Given {
+        let given_by = |writer, sequence| Seen::Given {
             process: "p".to_owned(),
+            writer: Writer::new(writer),
             grain: full(1, 1, 1).grain().clone(),
             cursor: Cursor::new(1, sequence),
         };
-        told.ok(given(1));
-        told.ok(given(2));
-        told.objects(given(2));
+        told.ok(given_by(1, 1));
+        told.ok(given_by(1, 2));
+        // The same process, which has opened the grain again in another log.
+        told.ok(given_by(2, 2));
+        told.objects(given_by(1, 2));
     }
 
     #[test]
