@@ -12,8 +12,8 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// 1 s between polls: what people mean by "near real time" when no hint comes. 10 % jitter: enough
-    /// to spread a population within ten intervals. Backoff from 100 ms (a restarted server is found
+    /// 1 s between polls: what people mean by "near real time" when no hint comes. 10 % jitter: those who
+    /// began together lie anywhere in an interval after some 200 polls. Backoff from 100 ms (a restarted server is found
     /// soon) to 30 s (a dead one is left in peace).
     fn default() -> Self {
         Self {

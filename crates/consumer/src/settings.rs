@@ -1,6 +1,7 @@
 //! [`Settings`]: what a follower may be told, with defaults that say why.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock, SystemClock};
 /// | Setting | Default | Why |
 /// |---|---|---|
 /// | poll interval | 1 s | "near real time" when no hint comes; one query for all grains with a feed |
-/// | jitter | 10 % | spreads followers that started together within ten intervals; a poll comes early, never late |
+/// | jitter | 10 % | unties followers that started together: after some 200 polls they lie anywhere in an interval; a poll comes early, never late |
 /// | backoff | 100 ms to 30 s, doubling | a restarted server is found soon, a dead one left in peace |
 /// | call timeout | 30 s | a lost answer costs a while, and not for ever; the call is made again |
 /// | hints | on | a change is seen in milliseconds instead of an interval; over a network in one trip where the log sends entries |
@@ -73,8 +74,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Where the jitter begins: drawn for each follower unless it is set, or all that start together, or
+    /// find their server again together, would go on waiting alike.
     pub(crate) fn jitter_seed(&self) -> u32 {
-        self.seed.unwrap_or_default()
+        let drawn = || {
+            let bits = RandomState::new().build_hasher().finish();
+            u32::try_from(bits >> 32).unwrap_or_default()
+        };
+        self.seed.unwrap_or_else(drawn)
     }
 
     /// How many shards there are; each has a read in flight at least.
@@ -165,7 +172,7 @@ macro_rules! setters {
         }
 
         /// Sets the seed of the jitter, and of which shard a grain is in, for runs that repeat. Default:
-        /// the jitter's is 0, mixed with each grain; the shards' is drawn.
+        /// drawn, for each follower another.
         pub fn seed(mut self, seed: u32) -> Self {
             self.settings.seed = Some(seed);
             self
@@ -200,3 +207,19 @@ pub(crate) use setters;
 /// How long the longest single wait of a driver may be: one that is due later is set again. Keeps far
 /// deadlines within what a timer can hold.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn followers_do_not_wait_alike_unless_they_are_told_to() {
+        let drawn = || Settings::default().jitter_seed();
+        assert_ne!(drawn(), drawn());
+        let set = Settings {
+            seed: Some(7),
+            ..Settings::default()
+        };
+        assert_eq!(set.jitter_seed(), 7);
+    }
+}

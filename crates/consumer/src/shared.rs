@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     /// How many grains are watched; spares the driver a look-up a grain where nobody watches.
     watched: AtomicUsize,
     streams: Mutex<Vec<Weak<Backlog>>>,
+    /// What all jitter of this follower comes from.
+    pub(crate) jitter_seed: u32,
     /// The driver has ended: nothing will be told any more.
     closed: AtomicBool,
     /// Ticks at every feed page that confirms: all grains may have become younger at once.
@@ -60,6 +62,7 @@ impl Shared {
             rounds: Rounds::default(),
             start: Instant::now(),
             directory: Directory::new(settings.stripes(), settings.seed),
+            jitter_seed: settings.jitter_seed(),
             feeds: Feeds::default(),
             watches: Map::default(),
             watched: AtomicUsize::new(0),

@@ -116,7 +116,7 @@ impl Lead {
     }
 
     fn feed_jitter(&self) -> Jitter {
-        Jitter::new(self.tools.settings.jitter_seed() ^ 0x5eed_feed)
+        Jitter::new(self.tools.shared.jitter_seed ^ 0x5eed_feed)
     }
 
     /// The number of the next feed; none if there can be no more.

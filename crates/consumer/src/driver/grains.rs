@@ -150,7 +150,7 @@ impl Shard {
             tracing::error!("2^32 grains are followed; no more can be");
             return;
         };
-        let seed = self.tools.settings.jitter_seed();
+        let seed = self.tools.shared.jitter_seed;
         let jitter = Jitter::new(mix(seed, number, gleaner_actor::Moment::START));
         let rules = self.policies.get(usize::from(policy));
         let rules = rules.unwrap_or(&self.tools.policy).clone();
@@ -187,7 +187,7 @@ impl Shard {
     /// A grain's actor, woken if it sleeps.
     fn awake(&mut self, number: u32) -> Option<&mut Awake> {
         let now = self.now();
-        let (policies, seed) = (&self.policies, self.tools.settings.jitter_seed());
+        let (policies, seed) = (&self.policies, self.tools.shared.jitter_seed);
         let (slot, cell) = self.slots.get_mut(number)?;
         let fed = cell.feed().is_some();
         slot.wake(|policy| Waking {
