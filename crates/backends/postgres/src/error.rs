@@ -65,9 +65,10 @@ impl Fault {
     /// Whether the same work on another session may go better: the session is spoilt, not the work.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
-            Self::Server(error) => error
-                .code()
-                .is_some_and(|state| meaning(state) == Meaning::Never),
+            Self::Server(error) => match error.code() {
+                Some(state) => meaning(state) == Meaning::Never,
+                None => is_misconfigured(error),
+            },
             Self::Silent => false,
             Self::Refused(error) => !error.is_retryable(),
         }
@@ -98,7 +99,12 @@ impl Fault {
             Self::Server(error) => {
                 let Some(db) = error.as_db_error() else {
                     let message = format!("cannot {doing} at {server}: {}", in_words(&error));
-                    return doubt(message).caused_by(error);
+                    let error_is = if is_misconfigured(&error) {
+                        Error::permanent(BACKEND, message)
+                    } else {
+                        doubt(message)
+                    };
+                    return error_is.caused_by(error);
                 };
                 let message = format!(
                     "cannot {doing} at {server}: {} ({}){}",
@@ -122,6 +128,15 @@ impl Fault {
             }
         }
     }
+}
+
+/// Whether the client itself refuses to go on with a session that it begins: a password is asked for that
+/// it was not given, or in a way that it does not know. It says that in words alone.
+fn is_misconfigured(error: &tokio_postgres::Error) -> bool {
+    let said = error.to_string();
+    ["invalid configuration", "authentication error"]
+        .iter()
+        .any(|beginning| said.starts_with(beginning))
 }
 
 /// An error and its cause, which the client library keeps apart.

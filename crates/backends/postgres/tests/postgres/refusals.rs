@@ -1,7 +1,7 @@
 //! Servers, settings and tables that are refused, and what is said of them.
 
 use gleaner_core::{Cursor, Draft, ErrorKind, GrainId, ReplicationLog, Writer};
-use gleaner_postgres::PostgresLog;
+use gleaner_postgres::{PostgresLog, PostgresReplicaStore};
 use gleaner_servers::{Postgres, or_skip};
 
 use crate::server::{Sql, fresh, is_installed, schema_of};
@@ -82,6 +82,16 @@ async fn a_role_that_may_not_is_told_so() {
     let wrong = guest.replace("hushhush", "guesswork");
     let said = refused(&wrong).await.to_string();
     assert!(said.contains("password authentication failed"), "{said}");
+    let forgotten = guest.replace(":hushhush", "");
+    assert_ne!(forgotten, guest);
+    let error = PostgresLog::open(&forgotten).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+    assert!(error.to_string().contains("password missing"), "{error}");
+    let error = PostgresReplicaStore::open(&forgotten, None)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
     let url = server.url();
     let (place, _) = url.rsplit_once('/').unwrap();
     let nowhere = format!("{place}/nowhere");
