@@ -13,6 +13,9 @@
 # WORDS are quoted for a shell.
 
 set -u
+# Nobody may be there any more to hear an answer, and all that is to be done then comes after it. A trap,
+# unlike a signal that is ignored, is not handed down to servers.
+trap : PIPE
 folder=$(mktemp -d "$1/$2-XXXXXXXXXX") || exit 1
 exec 2>>"$folder/log"
 server=

@@ -164,6 +164,42 @@ fn a_process_that_is_killed_leaves_nothing() {
     }
 }
 
+/// The guardian is at work for it then, and has an answer for nobody.
+#[test]
+fn a_process_that_is_killed_while_its_server_is_made_leaves_nothing() {
+    if or_skip(there_is("postgres")).is_none() {
+        return;
+    }
+    let mut making = Command::new(env!("CARGO_BIN_EXE_abandon"))
+        .args(["postgres", "return"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut folder = None;
+    until("initdb runs", || {
+        folder = descendants_of(making.id()).iter().find_map(data_of_initdb);
+        folder.is_some()
+    });
+    let processes = descendants_of(making.id());
+    making.kill().unwrap();
+    making.wait().unwrap();
+    until("its processes are gone", || {
+        !processes.iter().any(Process::lives)
+    });
+    until("its folder is gone", || !folder.as_ref().unwrap().exists());
+}
+
+/// The guardian's folder, if the process is PostgreSQL's `initdb`.
+fn data_of_initdb(process: &Process) -> Option<PathBuf> {
+    let words = fs::read_to_string(format!("/proc/{}/cmdline", process.number)).ok()?;
+    let mut words = words.split('\0');
+    words.next()?.ends_with("/initdb").then_some(())?;
+    words.find(|word| *word == "--pgdata")?;
+    Some(Path::new(words.next()?).parent()?.to_owned())
+}
+
 /// Stopped processes in a process group without a parent: the kernel hangs such a group up.
 #[test]
 fn a_process_that_is_killed_leaves_no_paused_server() {
