@@ -7,7 +7,9 @@
 mod builder;
 mod copies;
 
+use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -185,6 +187,17 @@ impl Cluster {
     }
 
     /// One of its programs, as the user that it runs as.
+    /// Writes what only the server's user may read.
+    fn write_secret(&self, path: &Path, secret: &str) {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options
+            .open(path)
+            .and_then(|mut file| file.write_all(secret.as_bytes()))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        self.user.give(path);
+    }
+
     fn command(&self, program: &str, options: &[&str]) -> Vec<String> {
         let mut words = self.user.prefix();
         words.push(text(&self.programs.join(program)).to_owned());

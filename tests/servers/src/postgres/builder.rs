@@ -1,6 +1,6 @@
 //! [`PostgresBuilder`]: settings and place of a new cluster.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -114,9 +114,7 @@ impl PostgresBuilder {
         };
 
         let password = guardian.folder().join("password");
-        fs::write(&password, &cluster.passwords.admin)
-            .unwrap_or_else(|error| panic!("{}: {error}", password.display()));
-        cluster.user.give(&password);
+        cluster.write_secret(&password, &cluster.passwords.admin);
         guardian.run(&cluster.command(
             "initdb",
             &[

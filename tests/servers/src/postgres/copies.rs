@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{Cluster, Postgres, guardian_for};
+use super::{ADMIN, Cluster, Postgres, guardian_for};
 use crate::guardian::text;
 use crate::missing::Missing;
 
@@ -30,11 +30,20 @@ impl Postgres {
             .to_string_lossy()
             .to_lowercase()
             .replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        // Arguments are for everybody to read; and the standby reads this file again whenever it connects.
+        let password = guardian.folder().join("password");
+        let line = format!("*:*:*:*:{}", cluster.passwords.admin);
+        cluster.write_secret(&password, &line);
+        let primary = format!(
+            "host=127.0.0.1 port={} user={ADMIN} passfile='{}'",
+            self.port(),
+            password.display()
+        );
         guardian.run(&cluster.command(
             "pg_basebackup",
             &[
                 "--dbname",
-                &self.admin_url(),
+                &primary,
                 "--pgdata",
                 text(&cluster.data),
                 "--checkpoint=fast",
