@@ -15,7 +15,7 @@ mod told_log;
 mod told_store;
 
 pub use news::{News, NoNews, monotonic};
-pub use opened::open;
+pub use opened::{open, open_store};
 pub use orders::Orders;
 pub use payload::Payload;
 pub use report::{BadReport, Report, say};

@@ -17,7 +17,7 @@ use gleaner::grpc::Leader;
 use gleaner::sqlite::SqliteLog;
 use gleaner::{
     Compaction, Filter, Follower, GrainId, GrainPublisher, Limits, Publisher, RawReader,
-    ReadOptions, ReplicationLog,
+    ReadOptions, ReplicaStore, ReplicationLog,
 };
 use gleaner_tests::{GRAIN_TYPE, News, Orders, Outcome, Payload, monotonic};
 use tokio::sync::watch;
@@ -34,7 +34,9 @@ async fn main() -> Outcome {
     match words.as_slice() {
         ["leader", path, listen, max_batch] => lead(path, listen, max_batch.parse()?).await?,
         ["follower", url, store, sampled, patience] => {
-            follow(open(url, patience).await?, store, sampled.parse()?).await?;
+            let log = open(url, patience).await?;
+            let store = gleaner_tests::open_store(store, milliseconds(patience)?).await?;
+            follow(log, store, sampled.parse()?).await?;
         }
         ["writer", url, prefix, grains, patience] => {
             write(open(url, patience).await?, prefix, grains.parse()?).await?;
@@ -68,11 +70,18 @@ async fn open(
     url: &str,
     patience: &str,
 ) -> Result<Arc<dyn ReplicationLog>, Box<dyn std::error::Error + Send + Sync>> {
-    gleaner_tests::open(url, Duration::from_millis(patience.parse()?)).await
+    gleaner_tests::open(url, milliseconds(patience)?).await
 }
 
-async fn follow(log: Arc<dyn ReplicationLog>, store: &str, sampled: u64) -> Outcome {
-    let store = gleaner::open_store(store, None).await?;
+fn milliseconds(word: &str) -> Result<Duration, std::num::ParseIntError> {
+    word.parse().map(Duration::from_millis)
+}
+
+async fn follow(
+    log: Arc<dyn ReplicationLog>,
+    store: Arc<dyn ReplicaStore>,
+    sampled: u64,
+) -> Outcome {
     let follower = Follower::builder(log, store)
         .poll_interval(Duration::from_millis(50))
         .backoff(Duration::from_millis(10), Duration::from_millis(200))

@@ -103,12 +103,18 @@ pub(crate) fn histories_of(url: &str) -> Histories {
     })
 }
 
-/// Opens a store and reads all of it.
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Opens the store in a file and reads all of it.
 pub(crate) fn replicas(path: &Path) -> BTreeMap<String, Replica> {
+    replicas_at(&format!("sqlite:{}", path.display()))
+}
+
+/// Opens a store and reads all of it.
+pub(crate) fn replicas_at(url: &str) -> BTreeMap<String, Replica> {
     run(async {
-        let store = gleaner::open_store(&format!("sqlite:{}", path.display()), None)
-            .await
-            .unwrap();
+        let store = gleaner_tests::open_store(url, PATIENCE).await.unwrap();
         let mut all = BTreeMap::new();
         let mut after = None;
         loop {

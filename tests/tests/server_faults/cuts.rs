@@ -34,6 +34,7 @@ pub(crate) fn cut_in_the_middle_of_appends<K: Kind>() {
     let proxy = Proxy::before(SocketAddr::from(([127, 0, 0, 1], port)));
     world.patience = PATIENCE;
     world.url = by_way_of(&world.url, port, proxy.address.port());
+    world.start_second_follower();
     world.run();
     let mut probe = world.probe("probe-0", PATIENCE);
 

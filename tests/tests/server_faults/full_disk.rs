@@ -28,6 +28,7 @@ pub(crate) fn full_and_freed<K: Kind>() {
     };
     let mut chance = Chance::new();
     let mut world = World::running(server);
+    world.start_second_follower();
     let mut probe = world.probe("probe-0", PATIENCE);
     chance.pause(200_000);
 

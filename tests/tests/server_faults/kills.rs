@@ -16,7 +16,7 @@ pub(crate) fn killed_and_begun_again<K: Kind>() {
     let mut chance = Chance::new();
     let mut world = World::new(server);
     world.start_publisher(LOAD);
-    world.start_follower();
+    start_followers(&mut world);
     // Some of the first kills fall while the log is made, and while grains are claimed and listed.
     if chance.below(2) == 0 {
         world.goes_on();
@@ -31,7 +31,7 @@ pub(crate) fn killed_and_begun_again<K: Kind>() {
         let who = (kill + first) % KILLS;
         match who {
             0 => world.kill_publisher(LOAD),
-            1 => world.kill_follower(),
+            1 => world.kill_followers(),
             _ => {}
         }
         chance.pause(200_000);
@@ -52,7 +52,12 @@ pub(crate) fn killed_and_begun_again<K: Kind>() {
 fn start_whoever_is_missing<K: Kind>(world: &mut World<K>, who: u64) {
     match who {
         0 => world.start_publisher(LOAD),
-        1 => world.start_follower(),
+        1 => start_followers(world),
         _ => {}
     }
+}
+
+fn start_followers<K: Kind>(world: &mut World<K>) {
+    world.start_follower();
+    world.start_second_follower();
 }

@@ -17,7 +17,7 @@ use crate::place::{folder, until};
 use crate::probe::Probe;
 use crate::tally::Tally;
 use crate::truth::{
-    acked_news, assert_at_rest, assert_equal, histories_of, is_sound, lost, replicas,
+    acked_news, assert_at_rest, assert_equal, histories_of, is_sound, lost, replicas, replicas_at,
 };
 use crate::verdict::{
     ages_grow_in_silence, assert_no_way_back, assert_nothing_is_there_twice, is_held, parted,
@@ -42,6 +42,8 @@ pub(crate) struct World<K: Kind> {
     _folder: TempDir,
     publishers: BTreeMap<&'static str, Peer>,
     follower: Option<Peer>,
+    /// One whose replicas are on the server too.
+    second: Option<Peer>,
     /// All grains that were ever published.
     keys: BTreeSet<String>,
     acked: Vec<News>,
@@ -52,7 +54,7 @@ pub(crate) struct World<K: Kind> {
     /// Grains that probes write.
     beside: usize,
     /// From when to when what was acknowledged is not there any more, by what an operator did.
-    pub(crate) given_up: Option<(Duration, Duration)>,
+    given_up: Option<(Duration, Duration)>,
 }
 
 impl<K: Kind> World<K> {
@@ -68,6 +70,7 @@ impl<K: Kind> World<K> {
             server,
             publishers: BTreeMap::new(),
             follower: None,
+            second: None,
             keys: BTreeSet::new(),
             acked: Vec::new(),
             readings: Vec::new(),
@@ -104,6 +107,12 @@ impl<K: Kind> World<K> {
         assert!(self.follower.replace(follower).is_none());
     }
 
+    /// Starts a follower that has its replicas in a store on the server itself.
+    pub(crate) fn start_second_follower(&mut self) {
+        let follower = Peer::follower_of(&self.url, &self.url, GRAINS, self.patience);
+        assert!(self.second.replace(follower).is_none());
+    }
+
     pub(crate) fn publisher(&mut self, name: &str) -> &mut Peer {
         self.publishers.get_mut(name).unwrap()
     }
@@ -119,11 +128,13 @@ impl<K: Kind> World<K> {
         self.tally.add("publisher_kills", 1);
     }
 
-    /// SIGKILL.
-    pub(crate) fn kill_follower(&mut self) {
-        let said = self.follower.take().unwrap().kill();
-        self.readings.push(said);
-        self.tally.add("follower_kills", 1);
+    /// SIGKILL, of all there are.
+    pub(crate) fn kill_followers(&mut self) {
+        let all = [self.follower.take(), self.second.take()];
+        for follower in all.into_iter().flatten() {
+            self.readings.push(follower.kill());
+            self.tally.add("follower_kills", 1);
+        }
     }
 
     /// Has a publisher come to its end: all it published is acknowledged.
@@ -156,6 +167,19 @@ impl<K: Kind> World<K> {
     pub(crate) fn restart_server(&mut self) {
         self.no_longer_silent();
         self.server.restart();
+    }
+
+    /// Gives up what was acknowledged from a moment to now, while no server runs that could acknowledge more.
+    /// Every publisher has met that by now, and so has said all that it was answered before.
+    pub(crate) fn gives_up_since(&mut self, from: Duration) {
+        for (name, publisher) in &self.publishers {
+            until(&format!("{name} meets a log that is gone"), || {
+                let complaints = publisher.complaints();
+                let times = |line| complaints.matches(line).count();
+                times("the log takes no entries") > times("the log takes entries again")
+            });
+        }
+        self.given_up = Some((from, monotonic()));
     }
 
     /// Waits until each grain that has a publisher is acknowledged again, twice: by what begins after this
@@ -191,8 +215,16 @@ impl<K: Kind> World<K> {
     /// Waits until each grain is written and followed again.
     pub(crate) fn goes_on(&mut self) {
         self.is_written();
+        self.is_followed();
+    }
+
+    /// Waits until every grain is in step, at all followers.
+    fn is_followed(&mut self) {
         let all = self.keys.len() + self.beside;
         assert_eq!(self.follower().caught_up().0, all);
+        if let Some(second) = &mut self.second {
+            assert_eq!(second.caught_up().0, all, "of those on the server");
+        }
     }
 
     /// One who writes a grain of its own from the test itself, and awaits an answer so long.
@@ -266,10 +298,12 @@ impl<K: Kind> World<K> {
         for name in names {
             self.finish_publisher(name);
         }
-        let all = self.keys.len() + self.beside;
-        assert_eq!(self.follower().caught_up().0, all);
+        self.is_followed();
         let said = self.follower.take().unwrap().finish();
         self.readings.push(said);
+        let second = self.second.take().map(Peer::finish);
+        let is_second = second.is_some();
+        self.readings.extend(second);
 
         let histories = histories_of(&self.url);
         let (given_up, kept) = parted(&self.acked, self.given_up);
@@ -284,6 +318,9 @@ impl<K: Kind> World<K> {
         assert_nothing_is_there_twice(&histories);
         assert_equal(&histories, &replicas(&self.store));
         is_sound(&self.store);
+        if is_second {
+            assert_equal(&histories, &replicas_at(&self.url));
+        }
         self.check_ages();
         let gone = acked_news(&given_up)
             .iter()

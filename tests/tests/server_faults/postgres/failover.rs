@@ -76,8 +76,8 @@ fn failed_over_to_a_standby_that_lags_replicas_say_so_and_stay() {
     let complaints = world.follower().complaints().len();
     world.kill_server();
     let gone_at = monotonic();
-    world.given_up = Some((lags_since, gone_at));
     standby.restart();
+    world.gives_up_since(lags_since);
     world.no_longer_silent();
     standby.promote();
     world.tally.add("failovers", 1);

@@ -63,7 +63,7 @@ fn when_an_older_copy_is_put_back_replicas_say_so_and_stay() {
     }
     let gone_at = monotonic();
     world.server.restore_data(copy.path());
-    world.given_up = Some((copied, monotonic()));
+    world.gives_up_since(copied);
     world.restart_server();
     world.tally.add("restores", 1);
 
