@@ -162,13 +162,13 @@ pub(crate) fn not_understood(error: &clap::Error) -> ExitCode {
 fn redacted(mut text: String) -> String {
     for argument in std::env::args_os() {
         let argument = argument.to_string_lossy();
-        let Some((before, _)) = argument.split_once("://") else {
-            continue;
-        };
-        // `--option=scheme://`, or the URL alone.
+        // `--option=scheme://`, or the URL alone, or what was meant to be one.
+        let before = argument.split(['@', ':']).next().unwrap_or_default();
         let begin = before.rfind('=').map_or(0, |equals| equals + 1);
         let url = argument.get(begin..).unwrap_or(&argument);
-        text = text.replace(url, &gleaner::redacted(url));
+        if url.contains("://") || url.contains('@') {
+            text = text.replace(url, &gleaner::redacted(url));
+        }
     }
     text
 }

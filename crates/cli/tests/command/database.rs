@@ -106,6 +106,9 @@ fn no_secret_of_a_url_is_repeated() {
     for (arguments, code) in [
         (vec!["heads", away], 2),
         (vec!["heads", "--lgo", away], 2),
+        (vec!["heads", "postgres:gleaner:hush@h/app"], 2),
+        (vec!["heads", "gleaner:hush@h/app"], 2),
+        (vec!["heads", "--lgo=gleaner:hush@h/app"], 2),
         (vec!["heads", "--log", "postgres://gleaner:hush@h:x/app"], 2),
         (
             vec!["heads", "--log", "postgres://u:hush@h/app?pooler=hush"],
