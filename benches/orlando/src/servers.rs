@@ -33,9 +33,9 @@ pub async fn run(work: &Work) -> Outcome<()> {
     let url = std::env::var(URL)?;
     let log = Arc::new(PostgresReplicationLog::new(&url).await?);
     match work.case.strip_prefix(PREFIX).unwrap_or_default() {
-        "append_1" => appends(work, log, 1, "append_1_per_second").await,
-        "append_16" => appends(work, log, work.grains, "append_16_per_second").await,
-        "append_batch" => appends(work, log, TASKS, "append_batch_per_second").await,
+        "append_1" => appends(work, &url, log, 1, "append_1_per_second").await,
+        "append_16" => appends(work, &url, log, work.grains, "append_16_per_second").await,
+        "append_batch" => appends(work, &url, log, TASKS, "append_batch_per_second").await,
         "reads" => {
             fill(work, &url).await?;
             catch_up(work, log).await
@@ -51,6 +51,7 @@ pub async fn run(work: &Work) -> Outcome<()> {
 /// Entries a second, each awaited by one of some tasks that have so many grains between them.
 async fn appends(
     work: &Work,
+    url: &str,
     log: Arc<PostgresReplicationLog>,
     tasks: u32,
     metric: &str,
@@ -60,6 +61,9 @@ async fn appends(
     for grain in 0..work.grains {
         log.append(logs::entry(grain, 1, bytes)).await?;
     }
+    let pool = PgPool::connect(url).await?;
+    tidy(&pool).await?;
+    pool.close().await;
     begin();
     let began = nanos();
     let until = began + Duration::from_secs_f64(work.seconds).as_nanos() as u64;
@@ -109,8 +113,14 @@ async fn fill(work: &Work, url: &str) -> Outcome<()> {
         .execute(&pool)
         .await?;
     }
-    sqlx::query("VACUUM ANALYZE").execute(&pool).await?;
+    tidy(&pool).await?;
     pool.close().await;
+    Ok(())
+}
+
+/// As on the other sides, has the server do now what it would do within the next minutes.
+async fn tidy(pool: &PgPool) -> Outcome<()> {
+    sqlx::query("VACUUM ANALYZE").execute(pool).await?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gleaner_measure::{Work, begin, fsync_p50_ms, line, nanos};
 
 use super::contender::{Contender, begin_grains};
+use super::{URL, raw};
 use crate::Outcome;
 use crate::versus::logs::{entry, ids};
 
@@ -25,6 +26,7 @@ pub(crate) async fn one_by_one<C: Contender>(work: &Work, contender: C) -> Outco
             .append(task, entry(grain, 2, work.payload))
             .await?;
     }
+    raw::tidy(&std::env::var(URL)?).await?;
     begin();
     let began = nanos();
     let until = began + Duration::from_secs_f64(work.seconds).as_nanos() as u64;
@@ -66,6 +68,7 @@ pub(crate) async fn batches<C: Contender>(work: &Work, contender: C) -> Outcome<
         entries.collect()
     };
     begin_grains(&contender, &ids, work.payload).await?;
+    raw::tidy(&std::env::var(URL)?).await?;
     begin();
     let began = nanos();
     let until = began + Duration::from_secs_f64(work.seconds).as_nanos() as u64;
