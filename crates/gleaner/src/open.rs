@@ -72,7 +72,7 @@ const BUILT_IN: &[(&str, bool)] = &[
 ///
 /// # PostgreSQL
 /// `postgres://` and `postgresql://` are one. `USER:PASSWORD@` gives the password in the URL. Of several
-/// hosts, `one:5432,two:5432`, the first that answers is taken. The query may say, beside what
+/// hosts, `one:5432,two:5432`, the one that takes writes is used, whatever their order. The query may say, beside what
 /// `tokio_postgres::Config` knows (`connect_timeout`, `application_name`, `target_session_attrs` …):
 ///
 /// | Parameter | What it says |
