@@ -317,7 +317,8 @@ pub trait ReplicaStore: Send + Sync + 'static {
     /// S4, S5: what it answers is what a crash would leave.
     ///
     /// # Errors
-    /// `Transient` or `Permanent`.
+    /// `Transient` or `Permanent`. `Permanent` that names a grain is about its replica alone, which cannot
+    /// be read: a follower asks for the others without it.
     ///
     /// # Cancel safety
     /// Reads only.

@@ -19,7 +19,7 @@ impl Shard {
     pub(super) fn loaded(
         &mut self,
         slots: Vec<u32>,
-        result: Result<(LogId, Vec<Mark>), (Asked, Error)>,
+        result: Result<(LogId, Vec<Result<Mark, Error>>), (Asked, Error)>,
     ) {
         self.queues.loading = self.queues.loading.saturating_sub(1);
         let mut marks = match result {
@@ -35,9 +35,16 @@ impl Shard {
             }
         };
         for number in slots {
-            let Some(mark) = marks.next() else {
-                self.tell(number, &Event::LoadFailed);
-                continue;
+            let mark = match marks.next() {
+                Some(Ok(mark)) => mark,
+                Some(Err(error)) => {
+                    self.unloadable(number, &error);
+                    continue;
+                }
+                None => {
+                    self.tell(number, &Event::LoadFailed);
+                    continue;
+                }
             };
             let place = self.place(&mark);
             let moved = self.moved_unheard(number, mark.cursor);
@@ -56,6 +63,22 @@ impl Shard {
                 self.tools.shared.moved(&grain, place.cursor);
             }
         }
+    }
+
+    /// The store holds a replica that it cannot read. It may be mended, or rebased; the grain is tried
+    /// again after a backoff, and it is said once.
+    fn unloadable(&mut self, number: u32, error: &Error) {
+        self.tools.shared.erred(Asked::Cursors, error);
+        let awake = self
+            .slots
+            .get_mut(number)
+            .and_then(|(slot, _)| slot.awake());
+        if let Some(awake) = awake
+            && !std::mem::replace(&mut awake.unloadable, true)
+        {
+            lines::unloadable(error);
+        }
+        self.tell(number, &Event::LoadFailed);
     }
 
     /// The grain, if its replica moved since it was last heard of: an apply took effect whose answer was

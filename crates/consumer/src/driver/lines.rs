@@ -1,7 +1,7 @@
 //! One line for each change of a grain's health.
 
 use gleaner_actor::Health;
-use gleaner_core::{Cursor, GrainId};
+use gleaner_core::{Cursor, Error, GrainId};
 
 /// Whether a change of health is said where lines of debugging are not.
 pub(super) fn is_said(was: Health, now: Health) -> bool {
@@ -57,6 +57,17 @@ pub(super) fn health_changed(
             "replica health changed"
         ),
     }
+}
+
+/// Says that the store cannot read a replica that it holds.
+pub(super) fn unloadable(error: &Error) {
+    let grain = error.grain();
+    tracing::warn!(
+        grain_type = grain.map(GrainId::grain_type),
+        grain_key = grain.map(GrainId::grain_key),
+        %error,
+        "a replica cannot be read from the store; it is tried again"
+    );
 }
 
 /// Says that a replica was set back.

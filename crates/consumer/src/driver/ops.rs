@@ -1,5 +1,7 @@
 //! The operations: each a future that calls log or store, and what it brings back.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use crate::reach::Asked;
 pub(super) enum Done {
     Loaded {
         slots: Vec<u32>,
-        result: Result<(LogId, Vec<Mark>), (Asked, Error)>,
+        result: Result<(LogId, Vec<Result<Mark, Error>>), (Asked, Error)>,
     },
     CaughtUp {
         slots: Vec<u32>,
@@ -150,8 +152,7 @@ pub(super) fn load(
     Box::pin(async move {
         let result = async {
             let bound = bind(&*log, &*store, bound).await?;
-            let marks = store
-                .cursor(&grains)
+            let marks = cursors(&*store, &grains)
                 .await
                 .map_err(|error| (Asked::Cursors, error))?;
             Ok((bound, marks))
@@ -159,6 +160,39 @@ pub(super) fn load(
         .await;
         Done::Loaded { slots, result }
     })
+}
+
+/// Where each replica stands. One that cannot be read, and that the store names, is left out and the
+/// others are asked for again: it is no harm of theirs.
+async fn cursors(
+    store: &dyn ReplicaStore,
+    grains: &[GrainId],
+) -> Result<Vec<Result<Mark, Error>>, Error> {
+    let mut spoilt = HashMap::new();
+    let mut asked = Cow::Borrowed(grains);
+    while !asked.is_empty() {
+        match store.cursor(&asked).await {
+            Ok(marks) if spoilt.is_empty() => return Ok(marks.into_iter().map(Ok).collect()),
+            Ok(marks) => {
+                let mut marks = marks.into_iter();
+                let left = grains.iter().map_while(|grain| match spoilt.remove(grain) {
+                    Some(error) => Some(Err(error)),
+                    None => marks.next().map(Ok),
+                });
+                return Ok(left.collect());
+            }
+            Err(error) => {
+                let named = error.grain().filter(|_| !error.is_retryable());
+                let Some(at) = named.and_then(|one| asked.iter().position(|grain| grain == one))
+                else {
+                    return Err(error);
+                };
+                spoilt.insert(asked.to_mut().remove(at), error);
+            }
+        }
+    }
+    let all = grains.iter().filter_map(|grain| spoilt.remove(grain));
+    Ok(all.map(Err).collect())
 }
 
 /// The log that the store belongs to; the followed one if it belonged to none.

@@ -37,6 +37,8 @@ pub(super) struct Awake {
     pub(super) policy: PolicyNumber,
     /// Whether the store has said once where the replica stands.
     pub(super) loaded: bool,
+    /// Whether it was said that the store cannot read the replica.
+    pub(super) unloadable: bool,
     /// The head that a listing named, until the first load.
     pub(super) listed: Option<(Head, Reading)>,
     /// What only few grains have at a time.
@@ -79,6 +81,7 @@ impl Awake {
             timer: 0,
             policy,
             loaded: false,
+            unloadable: false,
             listed: None,
             asked: None,
         }
@@ -120,6 +123,7 @@ impl Slot {
             self.stance = Stance::Awake(Box::new(Awake {
                 timer,
                 loaded: true,
+                unloadable: false,
                 ..Awake::new(actor, policy)
             }));
         }

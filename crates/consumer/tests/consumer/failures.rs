@@ -83,6 +83,38 @@ async fn a_store_that_is_not_up_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replicas_that_the_store_cannot_read_do_not_hold_up_the_others() {
+    let traces = Traces::take();
+    let rig = Rig::new();
+    let [bad, worse, good, better] = ["b", "d", "a", "c"].map(grain);
+    for id in [&bad, &worse, &good, &better] {
+        rig.full(id, 1, "one").await;
+        rig.store.damaged.lock().insert(id.clone());
+    }
+    // All are damaged, then two of them.
+    let follower = rig.follower();
+    follower.follow_all(Filter::all()).await.unwrap();
+    pass(secs(60)).await;
+    assert_eq!(follower.progress().in_step, 0);
+    rig.store.damaged.lock().remove(&good);
+    rig.store.damaged.lock().remove(&better);
+    pass(secs(60)).await;
+    for id in [&good, &better] {
+        assert_eq!(text(&follower.raw_reader(), id), "one");
+    }
+    assert_eq!(follower.progress().in_step, 2);
+    pass(secs(600)).await;
+    assert_eq!(traces.lines().len(), 4, "{:?}", traces.lines());
+    let said = traces.with(&["WARN", "a replica cannot be read from the store"]);
+    assert_eq!(said.len(), 4);
+
+    rig.store.damaged.lock().clear();
+    pass(secs(60)).await;
+    assert_eq!(follower.progress().in_step, 4);
+    assert_eq!(text(&follower.raw_reader(), &worse), "one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_grain_does_not_hold_up_another() {
     let rig = Rig::new();
     let (slow, quick) = (grain("slow"), grain("quick"));

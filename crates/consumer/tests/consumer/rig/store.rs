@@ -1,5 +1,6 @@
 //! [`RigStore`]: a store whose calls can be held back, refused, or carried out and then refused.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +9,8 @@ use gleaner_core::{
     Advance, Binding, Error, Expected, Filter, GrainId, LogId, Mark, Outcome, Rebase, Replica,
     ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
+
+use parking_lot::Mutex;
 
 use super::Gate;
 
@@ -26,6 +29,8 @@ pub(crate) struct RigStore {
     pub(crate) applied: AtomicUsize,
     /// Whether it says that replicas are in memory.
     pub(crate) resident: bool,
+    /// Whose replicas it cannot read.
+    pub(crate) damaged: Mutex<HashSet<GrainId>>,
 }
 
 impl RigStore {
@@ -40,6 +45,7 @@ impl RigStore {
             runs: AtomicUsize::new(0),
             applied: AtomicUsize::new(0),
             resident: true,
+            damaged: Mutex::default(),
         }
     }
 
@@ -94,6 +100,10 @@ impl ReplicaStore for RigStore {
 
     async fn cursor(&self, grains: &[GrainId]) -> Result<Vec<Mark>> {
         self.load.enter()?;
+        let damaged = |grain: &&GrainId| self.damaged.lock().contains(*grain);
+        if let Some(grain) = grains.iter().find(damaged) {
+            return Err(Error::permanent("rig", "damaged").of(grain));
+        }
         let answer = self.inner.cursor(grains).await;
         self.load.pass().await;
         answer
