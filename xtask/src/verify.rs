@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<bool, String> {
             "warnings",
         ],
     );
+    tally += facade(&root);
     tally += tests(&root);
     tally += metrics(&root);
     tally += command(
@@ -105,6 +106,23 @@ fn command(name: &str, root: &Path, arguments: &[&str]) -> Tally {
         Ok(false) => report(name, &["see above".to_owned()]),
         Err(why) => report(name, &[why]),
     }
+}
+
+/// What users build: the facade with one of its features, or none. Within the workspace the members turn
+/// on most of them together.
+fn facade(root: &Path) -> Tally {
+    let mut tally = Tally::default();
+    for feature in ["", "memory", "sqlite", "grpc", "postgres", "metrics"] {
+        let alone = ["clippy", "--locked", "--package", "gleaner"];
+        let features = ["--no-default-features", "--features", feature];
+        let name = format!("clippy of the facade with features \"{feature}\"");
+        tally += command(
+            &name,
+            root,
+            &[&alone[..], &features[..], &["--", "-D", "warnings"]].concat(),
+        );
+    }
+    tally
 }
 
 /// The follower's metrics: behind a feature that no member turns on, so that the others are tested

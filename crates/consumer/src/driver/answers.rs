@@ -9,18 +9,14 @@ use gleaner_core::{
 
 use super::grains::{Cargo, bytes};
 use super::lines;
-use super::ops::{RunInfo, Whole};
+use super::ops::{Loaded, RunInfo, Whole};
 use super::shard::Shard;
 use super::slots::Slot;
 use crate::clock::Reading;
 use crate::reach::Asked;
 
 impl Shard {
-    pub(super) fn loaded(
-        &mut self,
-        slots: Vec<u32>,
-        result: Result<(LogId, Vec<Result<Mark, Error>>), (Asked, Error)>,
-    ) {
+    pub(super) fn loaded(&mut self, slots: Vec<u32>, result: Result<Loaded, (Asked, Error)>) {
         self.queues.loading = self.queues.loading.saturating_sub(1);
         let mut marks = match result {
             Ok((bound, marks)) => {

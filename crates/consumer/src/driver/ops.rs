@@ -24,7 +24,7 @@ use crate::reach::Asked;
 pub(super) enum Done {
     Loaded {
         slots: Vec<u32>,
-        result: Result<(LogId, Vec<Result<Mark, Error>>), (Asked, Error)>,
+        result: Result<Loaded, (Asked, Error)>,
     },
     CaughtUp {
         slots: Vec<u32>,
@@ -123,6 +123,9 @@ pub(super) struct RunInfo {
     /// None of what came unasked: it confirms nothing.
     pub(super) t0: Option<Reading>,
 }
+
+/// To which log the store belongs, and where replicas stand; an error for one that it cannot read.
+pub(super) type Loaded = (LogId, Vec<Result<Mark, Error>>);
 
 /// A run that waits for the store.
 pub(super) struct Pending {
