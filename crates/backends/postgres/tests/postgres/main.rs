@@ -8,6 +8,7 @@
 
 mod appends;
 mod conformance;
+mod damage;
 mod encrypted;
 mod feed;
 mod identity;
