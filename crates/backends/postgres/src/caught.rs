@@ -31,7 +31,7 @@ impl Reads {
         wants: Wants<'_>,
         budget: Budget,
     ) -> Result<CatchUp> {
-        let mut answer = self.whole(sessions, wants, budget).await?;
+        let mut answer = self.in_parts(sessions, wants, budget).await?;
         let mut is_starved = starves(&answer.grains);
         while is_starved {
             let is_failed = |caught: &Caught| matches!(caught, Caught::Failed(_));
@@ -40,7 +40,7 @@ impl Reads {
                 .filter(|(caught, _)| !is_failed(caught))
                 .map(|(caught, want)| (caught, want.clone()))
                 .unzip();
-            let again = self.whole(sessions, &wants, budget).await?;
+            let again = self.in_parts(sessions, &wants, budget).await?;
             is_starved = starves(&again.grains);
             // All that is served is of this answer, and so of its identity.
             answer.identity = again.identity;
@@ -51,9 +51,9 @@ impl Reads {
         Ok(answer)
     }
 
-    /// One answer for all. Rows that the server itself cannot read fail the statement that comes upon them:
-    /// halves are asked for, down to the grain that they belong to.
-    async fn whole(
+    /// One answer for all, mostly by one statement. A row that the server itself cannot read fails the statement
+    /// that comes upon it: halves are asked for, down to the grain that it belongs to.
+    async fn in_parts(
         &self,
         sessions: &Sessions,
         wants: Wants<'_>,

@@ -84,8 +84,9 @@ macro_rules! listing {
             ", g.is_listed, g.has_next FROM (SELECT) one LEFT JOIN (\
                SELECT g.*, g.listed = g.is_listed::int4 AS is_first, \
                (g.listed = $6 OR NOT g.is_listed) AND g.goes_on IS NOT NULL AS has_next FROM (\
-                 SELECT g.*, sum(g.is_listed::int4) OVER w AS listed, \
-                 sum(1 - g.is_listed::int4) OVER w AS passed, lead(true) OVER w AS goes_on FROM (\
+                 SELECT g.*, count(*) FILTER (WHERE g.is_listed) OVER w AS listed, \
+                 count(*) FILTER (WHERE NOT g.is_listed) OVER w AS passed, \
+                 lead(true) OVER w AS goes_on FROM (\
                    SELECT g.grain_type, g.grain_key, ",
             head_columns!(),
             ", g.head_epoch IS NOT NULL AND ",

@@ -115,8 +115,9 @@ impl ReplicaReads {
         grain: &GrainId,
     ) -> Result<Option<Replica>> {
         let (name, key) = (grain.grain_type().as_bytes(), grain.grain_key().as_bytes());
-        let rows = sessions.read(&self.get, &[&name, &key]).await?;
-        decoded(replica(&rows, &sessions.place, grain))
+        let rows = sessions.read(&self.get, &[&name, &key]).await;
+        rows.and_then(|rows| decoded(replica(&rows, &sessions.place, grain)))
+            .map_err(|error| error.of(grain))
     }
 
     /// Where replicas stand, in the order asked for.

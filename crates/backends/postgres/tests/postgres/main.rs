@@ -19,3 +19,4 @@ mod store_races;
 mod stores;
 mod stores_together;
 mod together;
+mod torn;
