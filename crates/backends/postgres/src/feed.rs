@@ -13,6 +13,7 @@ use crate::error::{BACKEND, Fault};
 use crate::hints::Ends;
 use crate::log::PostgresLog;
 use crate::place::Place;
+use crate::read::decoded;
 use crate::rows::{self, HEAD, head_columns, identity_column};
 use crate::schema::{SHARDS, SLICES_A_SHARD};
 use crate::session::{Sessions, Sql};
@@ -30,8 +31,7 @@ const SHARD: usize = 1;
 const END: usize = SHARD + 1;
 const POS: usize = END + 1;
 const NAME: usize = POS + 1;
-const HEAD_AT: usize = NAME + 2;
-const LAST: usize = HEAD_AT + HEAD;
+const LAST: usize = NAME + 2 + HEAD;
 
 /// Every shard, and what its part of the page is. One that has not moved is looked up in the table of
 /// counters alone.
@@ -116,7 +116,7 @@ impl Feed {
     /// The feed's end.
     pub(crate) async fn start(&self, sessions: &Sessions) -> Result<(Identity, Ends)> {
         let rows = sessions.read(&self.start, &[]).await?;
-        end(&rows, &sessions.place).map_err(|fault| fault.before("read", &sessions.place.name))
+        decoded(end(&rows, &sessions.place))
     }
 
     /// A page of what has moved since.
@@ -152,9 +152,8 @@ impl Feed {
             [&after, &shards, &limit, &scan, &name, &prefix, &slices];
         for (sql, tells_all) in [(&self.named, false), (&self.looked, true)] {
             let rows = sessions.read(sql, &params).await?;
-            let page = page(&rows, &sessions.place, since, filter, &asked, tells_all)
-                .map_err(|fault| fault.before("read", &sessions.place.name))?;
-            if let Some(page) = page {
+            let page = page(&rows, &sessions.place, since, filter, &asked, tells_all);
+            if let Some(page) = decoded(page)? {
                 return Ok(page);
             }
         }
@@ -324,9 +323,8 @@ fn names(rows: &[Row], tells_all: bool, moved: &mut Vec<Moved>) -> Result<Reache
     for row in rows {
         // A grain that is passed over has no name here.
         if row.try_get::<_, Option<&[u8]>>(NAME)?.is_some()
-            && let Some(head) = rows::read_head(row, HEAD_AT)?
+            && let (grain, Some(head)) = rows::read_named(row, NAME)?
         {
-            let grain = rows::read_grain(row, NAME)?;
             moved.push(Moved { grain, head });
         }
     }

@@ -1,20 +1,19 @@
 //! What is read from a log, each with one statement and so within one snapshot.
 
 use gleaner_core::{
-    Budget, CatchUp, Cursor, Error, ErrorKind, Filter, GrainId, Head, HeadPage, Identity, Names,
-    Page, Result,
+    Budget, Cursor, Error, ErrorKind, Filter, GrainId, Head, HeadPage, Identity, Names, Page,
+    Result,
 };
 use tokio_postgres::Row;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-use crate::caught::caught;
 use crate::columns::{GrainNames, clamped, slice_bits};
 use crate::error::{BACKEND, Fault};
 use crate::place::Place;
 use crate::rows::{
-    self, HEAD, compared, entry_columns, head_columns, identity_column, read_entry, read_head,
+    self, ENTRY, HEAD, compared, entry_columns, head_columns, identity_column, read_entry,
 };
-use crate::session::{Sessions, Sql};
+use crate::session::{Params, Sessions, Sql};
 
 /// The statements, for one schema.
 #[derive(Debug)]
@@ -63,56 +62,85 @@ pub(crate) use in_filter;
 
 const IDENTITY_NOW: &str = concat!("SELECT ", identity_column!());
 
+/// A row for each grain, there or not: where there is none, the version alone tells it from a grain that this
+/// server has not heard of yet.
 const HEADS: &str = concat!(
     "SELECT i.ord, ",
     head_columns!(),
     ", {version} FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
-     {its_grain}"
+     LEFT {join_its_grain} ON true"
 );
 
-const LIST: &str = concat!(
-    "SELECT i.*, g.* FROM (SELECT ",
-    identity_column!(),
-    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
-    head_columns!(),
-    ", g.head_epoch IS NOT NULL AND ",
-    in_filter!("$3", "$4"),
-    " FROM {s}.grain g WHERE (g.grain_type, g.grain_key) > ($1, $2) \
-     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
+/// A page of a listing: a range of names is walked in its index, up to `$6` heads in the filter or `$5` grains
+/// outside it. Of those only the last is sent, where the page ends with it. The identity comes with the first row,
+/// and one row comes in any case.
+macro_rules! listing {
+    ($range:literal, $prefix:literal) => {
+        concat!(
+            "SELECT CASE WHEN g.is_first IS NOT FALSE THEN ",
+            identity_column!(),
+            " END, g.grain_type, g.grain_key, ",
+            head_columns!(),
+            ", g.is_listed, g.has_next FROM (SELECT) one LEFT JOIN (\
+               SELECT g.*, g.listed = g.is_listed::int4 AS is_first, \
+               (g.listed = $6 OR NOT g.is_listed) AND g.goes_on IS NOT NULL AS has_next FROM (\
+                 SELECT g.*, count(*) FILTER (WHERE g.is_listed) OVER w AS listed, \
+                 count(*) FILTER (WHERE NOT g.is_listed) OVER w AS passed, \
+                 lead(true) OVER w AS goes_on FROM (\
+                   SELECT g.grain_type, g.grain_key, ",
+            head_columns!(),
+            ", g.head_epoch IS NOT NULL AND ",
+            in_filter!($prefix, "$4"),
+            " AS is_listed FROM {s}.grain g WHERE ",
+            $range,
+            " ORDER BY g.grain_type, g.grain_key LIMIT $5 + $6\
+                 ) g WINDOW w AS (ORDER BY g.grain_type, g.grain_key ROWS UNBOUNDED PRECEDING)\
+               ) g WHERE CASE WHEN g.is_listed THEN g.passed < $5 ELSE g.passed = $5 END \
+               ORDER BY g.grain_type, g.grain_key LIMIT $6\
+             ) g ON true"
+        )
+    };
+}
+
+const LIST: &str = listing!("(g.grain_type, g.grain_key) > ($1, $2)", "$3");
+
+const LIST_OF_TYPE: &str = listing!(
+    "g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3",
+    "NULL"
 );
 
-const LIST_OF_TYPE: &str = concat!(
-    "SELECT i.*, g.* FROM (SELECT ",
-    identity_column!(),
-    ") i LEFT JOIN (SELECT g.grain_type, g.grain_key, ",
-    head_columns!(),
-    ", g.head_epoch IS NOT NULL AND ",
-    in_filter!("NULL", "$4"),
-    " FROM {s}.grain g \
-     WHERE g.grain_type = $1 AND g.grain_key >= $2 AND g.grain_key < $3 \
-     ORDER BY g.grain_type, g.grain_key LIMIT $5) g ON true"
-);
+/// The range in three (the third a prefix, or the end of the keys), slices, how many grains are passed over, how
+/// many heads are wanted.
+const LISTING: &[Type] = &[
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::INT8,
+    Type::INT8,
+];
 
+/// A row in any case, as of heads. The entry beyond the limit is counted, and not sent.
 const READ_FROM: &str = concat!(
-    "SELECT g.floor_epoch, g.floor_sequence, {version}, e.* FROM {s}.grain g \
-                     LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
+    "SELECT {version}, g.floor_epoch, g.floor_sequence, e.* FROM (SELECT) one \
+     LEFT JOIN {s}.grain g ON g.grain_type = $1 AND g.grain_key = $2 \
+     LEFT JOIN LATERAL (SELECT * FROM (SELECT ",
     entry_columns!(),
     ", count(*) OVER () AS found, ",
     bytes_before!("e.epoch, e.sequence"),
     " AS before FROM (SELECT * FROM {s}.entry e \
      WHERE e.grain = g.id AND (e.epoch, e.sequence) > ($3, $4) \
      AND (e.epoch, e.sequence) >= (g.floor_epoch, g.floor_sequence) \
-     ORDER BY e.epoch, e.sequence LIMIT $5) e) e \
+     ORDER BY e.epoch, e.sequence LIMIT $5 + 1) e) e \
      WHERE e.before = 0 OR e.before < $6 \
-     ORDER BY e.epoch, e.sequence) e ON true \
-     WHERE g.grain_type = $1 AND g.grain_key = $2"
+     ORDER BY e.epoch, e.sequence LIMIT $5) e ON true"
 );
 
 /// A row for each entry, or one without for a grain that needs none; the identity with the first.
 ///
 /// How many entries lead to a head is known from the numbers: behind a base, and behind a cursor that is at
 /// or above it, there are Deltas alone, whose numbers follow each other. So the budget is dealt out before
-/// an entry is looked at, in the order asked for.
+/// an entry is looked at, in the order asked for; the last column says whether a grain got a part of it.
 const CATCH_UP: &str = concat!(
     "SELECT * FROM (SELECT CASE WHEN g.ord = 1 THEN ",
     identity_column!(),
@@ -122,15 +150,15 @@ const CATCH_UP: &str = concat!(
     entry_columns!(),
     ", ",
     bytes_before!("g.ord"),
-    " AS before FROM (\
+    " AS before, g.ahead < $5 FROM (\
        SELECT g.*, sum(g.number) OVER (ORDER BY g.ord ROWS UNBOUNDED PRECEDING)::int8 - g.number \
        AS ahead FROM (SELECT i.ord, g.id, ",
     head_columns!(),
     ", CASE WHEN b.is_above THEN g.base_epoch ELSE i.epoch END AS after_epoch, \
        CASE WHEN b.is_above THEN g.base_sequence - 1 ELSE i.sequence END AS after_sequence, \
-       CASE WHEN b.is_above THEN g.head_sequence - g.base_sequence + 1 \
+       greatest(0, CASE WHEN b.is_above THEN g.head_sequence - g.base_sequence + 1 \
        WHEN (g.head_epoch, g.head_sequence) > (i.epoch, i.sequence) \
-       THEN g.head_sequence - i.sequence ELSE 0 END AS number \
+       THEN g.head_sequence - i.sequence END) AS number \
        FROM unnest($1, $2, $3, $4) WITH ORDINALITY \
        AS i (grain_type, grain_key, epoch, sequence, ord) \
        LEFT {join_its_grain} ON true \
@@ -151,26 +179,8 @@ impl Reads {
         Self {
             identity: sql(IDENTITY_NOW, &[]),
             heads: sql(HEADS, &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY]),
-            list: sql(
-                LIST,
-                &[
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::INT8,
-                ],
-            ),
-            list_of_type: sql(
-                LIST_OF_TYPE,
-                &[
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::BYTEA,
-                    Type::INT8,
-                ],
-            ),
+            list: sql(LIST, LISTING),
+            list_of_type: sql(LIST_OF_TYPE, LISTING),
             read_from: sql(
                 READ_FROM,
                 &[
@@ -199,7 +209,7 @@ impl Reads {
     /// The log's identity, of this moment.
     pub(crate) async fn identity(&self, sessions: &Sessions) -> Result<Identity> {
         let rows = sessions.read(&self.identity, &[]).await?;
-        decoded(sessions, identity_of(&rows, &sessions.place))
+        decoded(identity_of(&rows, &sessions.place))
     }
 
     /// The heads of grains, in the order asked for.
@@ -217,9 +227,9 @@ impl Reads {
             .read(&self.heads, &[&names.types, &names.keys])
             .await?;
         for row in &rows {
-            let (at, head) = decoded(sessions, place_and_head(row, &sessions.place))?;
-            if let Some(place) = at.checked_sub(1).and_then(|at| heads.get_mut(at)) {
-                *place = head;
+            let at = decoded(asked_for(row, &sessions.place))?;
+            if let (Some(grain), Some(place)) = (grains.get(at), heads.get_mut(at)) {
+                *place = decoded(rows::read_head_of(row, 1, grain))?;
             }
         }
         Ok(heads)
@@ -233,11 +243,9 @@ impl Reads {
         after: Option<&GrainId>,
         limit: usize,
     ) -> Result<HeadPage> {
-        let limit = limit.max(1);
+        let (passed, wanted) = (clamped(Names::SCAN), clamped(limit.max(1)));
         let slices = slice_bits(filter);
         let prefix = filter.only_prefix().map(str::as_bytes);
-        let scan = limit.saturating_add(Names::SCAN);
-        let scanned = i64::try_from(scan).unwrap_or(i64::MAX);
         let rows = match Names::of(filter, after) {
             Names::None => {
                 return Ok(HeadPage {
@@ -247,20 +255,17 @@ impl Reads {
                 });
             }
             Names::All(name, key) => {
-                sessions
-                    .read(&self.list, &[&name, &key, &prefix, &slices, &scanned])
-                    .await?
+                let params: [&(dyn ToSql + Sync); 6] =
+                    [&name, &key, &prefix, &slices, &passed, &wanted];
+                sessions.read(&self.list, &params).await?
             }
             Names::OfType(name, from, below) => {
-                sessions
-                    .read(
-                        &self.list_of_type,
-                        &[&name, &from, &below, &slices, &scanned],
-                    )
-                    .await?
+                let params: [&(dyn ToSql + Sync); 6] =
+                    [&name, &from, &below, &slices, &passed, &wanted];
+                sessions.read(&self.list_of_type, &params).await?
             }
         };
-        decoded(sessions, head_page(&rows, &sessions.place, limit, scan))
+        decoded(head_page(&rows, &sessions.place))
     }
 
     /// The entries of a grain strictly after a cursor.
@@ -273,103 +278,103 @@ impl Reads {
     ) -> Result<Page> {
         let (name, key) = (grain.grain_type().as_bytes(), grain.grain_key().as_bytes());
         let (epoch, sequence) = (compared(after.epoch.get()), compared(after.sequence.get()));
-        // One more than asked for tells whether there are more.
-        let limit = clamped(budget.entries()).saturating_add(1);
         let bytes = clamped(budget.bytes());
-        let rows = sessions
-            .read(
-                &self.read_from,
-                &[&name, &key, &epoch, &sequence, &limit, &bytes],
-            )
-            .await?;
-        decoded(sessions, page(&rows, &sessions.place, grain, after, budget))
+        let ask = async |entries: i64| {
+            let params: [&(dyn ToSql + Sync); 6] =
+                [&name, &key, &epoch, &sequence, &entries, &bytes];
+            rows_of(sessions, &self.read_from, &params).await
+        };
+        let rows = match ask(clamped(budget.entries())).await {
+            // What stands before an entry that the server cannot read may be whole.
+            Err(fault) if rows::is_damage(&fault) => ask(1).await,
+            rows => rows,
+        };
+        let place = &sessions.place;
+        rows.map_err(|fault| fault.before("read", &place.name))
+            .and_then(|rows| decoded(page(&rows, place, grain, after, budget)))
+            .map_err(|error| error.of(grain))
     }
 
-    /// What brings replicas from their cursors to the heads.
-    pub(crate) async fn catch_up(
+    /// The rows about what brings replicas from their cursors to the heads, in the order asked for.
+    pub(crate) async fn ask(
         &self,
         sessions: &Sessions,
         wants: &[(GrainId, Cursor)],
-        budget: Budget,
-    ) -> Result<CatchUp> {
-        if wants.is_empty() {
-            return Ok(CatchUp {
-                identity: self.identity(sessions).await?,
-                grains: Vec::new(),
-            });
-        }
+        entries: usize,
+        bytes: usize,
+    ) -> Result<Vec<Row>, Fault> {
         let names = GrainNames::of(wants.iter().map(|(grain, _)| grain));
         let cursors = wants.iter().map(|(_, cursor)| cursor);
         let epochs: Vec<i64> = cursors.clone().map(|at| compared(at.epoch.get())).collect();
         let sequences: Vec<i64> = cursors.map(|at| compared(at.sequence.get())).collect();
-        let entries = clamped(budget.entries());
-        let bytes = clamped(budget.bytes());
-        let rows = sessions
-            .read(
-                &self.catch_up,
-                &[
-                    &names.types,
-                    &names.keys,
-                    &epochs,
-                    &sequences,
-                    &entries,
-                    &bytes,
-                ],
-            )
-            .await?;
-        decoded(sessions, caught(&rows, &sessions.place, wants, budget))
+        let (entries, bytes) = (clamped(entries), clamped(bytes));
+        let params: [&(dyn ToSql + Sync); 6] = [
+            &names.types,
+            &names.keys,
+            &epochs,
+            &sequences,
+            &entries,
+            &bytes,
+        ];
+        rows_of(sessions, &self.catch_up, &params).await
     }
 }
 
-/// A reader's fault, as an error: nothing was changed by it.
-pub(crate) fn decoded<T>(sessions: &Sessions, read: Result<T, Fault>) -> Result<T> {
-    read.map_err(|fault| fault.before("read", &sessions.place.name))
+/// As [`Sessions::read`], with what the server itself says of a failure.
+async fn rows_of(sessions: &Sessions, sql: &Sql, params: Params<'_>) -> Result<Vec<Row>, Fault> {
+    let session = sessions.get().await?;
+    sessions.within(session.rows(sql, params)).await
 }
 
-fn identity_of(rows: &[Row], place: &Place) -> Result<Identity, Fault> {
-    let row = rows
-        .first()
-        .ok_or_else(|| Fault::from(Error::permanent(BACKEND, "the server gave no row")))?;
-    rows::read_identity(row, 0, place)
+/// What rows say, or why they say nothing.
+pub(crate) fn decoded<T>(read: Result<T, Fault>) -> Result<T> {
+    read.map_err(rows::unreadable)
 }
 
-fn place_and_head(row: &Row, place: &Place) -> Result<(usize, Option<Head>), Fault> {
+pub(crate) fn identity_of(rows: &[Row], place: &Place) -> Result<Identity, Fault> {
+    rows::read_identity(first(rows)?, 0, place)
+}
+
+fn first(rows: &[Row]) -> Result<&Row, Fault> {
+    let none = || Error::permanent(BACKEND, "the server gave no row").into();
+    rows.first().ok_or_else(none)
+}
+
+/// The place of a head's grain among those asked for, counted from 0.
+fn asked_for(row: &Row, place: &Place) -> Result<usize, Fault> {
     rows::check_version(row, 1 + HEAD, place)?;
     let at = usize::try_from(rows::count(row, 0)?).unwrap_or_default();
-    Ok((at, read_head(row, 1)?))
+    Ok(at.saturating_sub(1))
 }
 
-fn head_page(rows: &[Row], place: &Place, limit: usize, scan: usize) -> Result<HeadPage, Fault> {
+fn head_page(rows: &[Row], place: &Place) -> Result<HeadPage, Fault> {
     const NAME: usize = 1;
     const AT: usize = NAME + 2;
+    const LISTED: usize = AT + HEAD;
+    const NEXT: usize = LISTED + 1;
     let mut page = HeadPage {
         identity: identity_of(rows, place)?,
         heads: Vec::new(),
         next: None,
     };
-    let mut passed = 0;
-    for (at, row) in rows.iter().enumerate() {
-        let Some(is_listed) = row.try_get::<_, Option<bool>>(AT + HEAD)? else {
+    for row in rows {
+        let Some(is_listed) = row.try_get::<_, Option<bool>>(LISTED)? else {
             // The one row of an empty listing.
             break;
         };
         if is_listed {
-            let grain = rows::read_grain(row, NAME)?;
-            if let Some(head) = read_head(row, AT)? {
-                page.heads.push((grain.clone(), head));
+            match rows::read_named(row, NAME) {
+                Ok((grain, head)) => page.heads.extend(head.map(|head| (grain, head))),
+                // A later page begins with it, and says so.
+                Err(_) if !page.heads.is_empty() => {
+                    page.next = page.heads.last().map(|(grain, _)| grain.clone());
+                    break;
+                }
+                Err(fault) => return Err(fault),
             }
-            if page.heads.len() == limit {
-                let is_last = at + 1 == rows.len() && rows.len() < scan;
-                page.next = (!is_last).then_some(grain);
-                break;
-            }
-        } else {
-            passed += 1;
         }
-        let is_end = at + 1 == rows.len() && rows.len() == scan;
-        if passed == Names::SCAN || is_end {
+        if row.try_get(NEXT)? {
             page.next = Some(rows::read_grain(row, NAME)?);
-            break;
         }
     }
     Ok(page)
@@ -382,19 +387,22 @@ fn page(
     after: Cursor,
     budget: Budget,
 ) -> Result<Page, Fault> {
-    const AT: usize = 3;
-    const FOUND: usize = AT + 10;
-    let Some(first) = rows.first() else {
-        return Ok(Page::default());
-    };
-    rows::check_version(first, 2, place)?;
-    let floor = rows::cursor(first, 0)?;
+    const FLOOR: usize = 1;
+    const AT: usize = FLOOR + 2;
+    const FOUND: usize = AT + ENTRY;
+    let first = first(rows)?;
+    rows::check_version(first, 0, place)?;
+    let mut page = Page::default();
+    if rows::is_null(first, FLOOR)? {
+        // There is no such grain.
+        return Ok(page);
+    }
+    let floor = rows::cursor(first, FLOOR)?;
     if after != Cursor::ZERO && after < floor {
         let kind = ErrorKind::Truncated { floor };
         let message = format!("the history below {floor} is gone");
         return Err(Error::new(kind, BACKEND, message).at(grain, after).into());
     }
-    let mut page = Page::default();
     let mut left = budget;
     for row in rows {
         if rows::is_null(row, AT)? {

@@ -105,7 +105,7 @@ impl ReplicaReads {
     /// The log that the store is bound to.
     pub(crate) async fn bound(&self, sessions: &Sessions) -> Result<Option<LogId>> {
         let rows = sessions.read(&self.meta, &[]).await?;
-        Ok(decoded(sessions, Meta::read(&rows, &sessions.place))?.bound)
+        Ok(decoded(Meta::read(&rows, &sessions.place))?.bound)
     }
 
     /// One replica.
@@ -115,8 +115,9 @@ impl ReplicaReads {
         grain: &GrainId,
     ) -> Result<Option<Replica>> {
         let (name, key) = (grain.grain_type().as_bytes(), grain.grain_key().as_bytes());
-        let rows = sessions.read(&self.get, &[&name, &key]).await?;
-        decoded(sessions, replica(&rows, &sessions.place, grain))
+        let rows = sessions.read(&self.get, &[&name, &key]).await;
+        rows.and_then(|rows| decoded(replica(&rows, &sessions.place, grain)))
+            .map_err(|error| error.of(grain))
     }
 
     /// Where replicas stand, in the order asked for.
@@ -128,7 +129,7 @@ impl ReplicaReads {
         let rows = sessions
             .read(&self.marks, &[&names.types, &names.keys])
             .await?;
-        decoded(sessions, marks(&rows, &sessions.place, grains))
+        decoded(marks(&rows, &sessions.place, grains))
     }
 
     /// A page of the replicas in a filter, in order, strictly after one.
@@ -171,7 +172,7 @@ impl ReplicaReads {
                 sessions.read(&self.list_of_type, &params).await?
             }
         };
-        decoded(sessions, page(&rows, &sessions.place, limit, scan))
+        decoded(page(&rows, &sessions.place, limit, scan))
     }
 }
 

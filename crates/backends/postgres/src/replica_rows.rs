@@ -10,10 +10,12 @@ use crate::place::Place;
 use crate::rows::{self, bits, count};
 use crate::schema::STORE;
 
-/// Columns that [`Meta::read`] reads, of the row `s` of `store`.
+/// Columns that [`Meta::read`] reads, of the row `s` of `store`. No version on a standby: it may lag, and a
+/// state that is older than the age that is told for it breaks what a reader is promised.
 macro_rules! meta_columns {
     () => {
-        "(SELECT version FROM {s}.layout WHERE name = 'replica store'), s.log, s.generation"
+        "(SELECT version FROM {s}.layout WHERE name = 'replica store' AND NOT pg_is_in_recovery()), \
+         s.log, s.generation"
     };
 }
 /// Columns that [`ReplicaRow::read`] reads, of a row `r` of `replica`.
@@ -60,8 +62,7 @@ impl Meta {
             let message = format!("the replica store in {} has lost its own row", place.name);
             return Err(Error::permanent(BACKEND, message).into());
         };
-        let version: Option<i32> = row.try_get(0)?;
-        STORE.check(version.unwrap_or_default(), place)?;
+        rows::check_version_of(&STORE, row, 0, place)?;
         let bound: Option<&[u8]> = row.try_get(1)?;
         Ok(Self {
             bound: bound.map(LogId::new),

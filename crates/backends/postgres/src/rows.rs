@@ -6,11 +6,12 @@ use gleaner_core::{
     Schema, Source, UnixMillis, Writer,
 };
 use tokio_postgres::Row;
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::FromSql;
 
 use crate::error::{BACKEND, Fault};
 use crate::place::Place;
-use crate::schema::LOG;
+use crate::schema::{LOG, Layout};
 
 /// Columns that [`read_head`] reads.
 macro_rules! head_columns {
@@ -42,6 +43,8 @@ pub(crate) use {entry_columns, head_columns, identity_column};
 
 /// How many columns a head takes.
 pub(crate) const HEAD: usize = 6;
+/// How many columns an entry takes.
+pub(crate) const ENTRY: usize = 10;
 /// The column of the payload among [`entry_columns`].
 const PAYLOAD: usize = 9;
 
@@ -83,6 +86,29 @@ fn damaged(why: impl Into<String>) -> Fault {
     Error::permanent(BACKEND, why).into()
 }
 
+/// What is said of rows that came and cannot be understood: they will be the same next time.
+pub(crate) fn unreadable(fault: Fault) -> Error {
+    match fault {
+        Fault::Refused(error) => error,
+        Fault::Server(error) => {
+            Error::permanent(BACKEND, "a column holds what cannot be").caused_by(error)
+        }
+        Fault::Silent => Error::transient(BACKEND, "no answer in time"),
+    }
+}
+
+/// Whether the server itself says that rows are damaged: it cannot read them (class XX), or cannot reckon
+/// with what they hold (22). Others may be whole.
+pub(crate) fn is_damage(fault: &Fault) -> bool {
+    let Fault::Server(error) = fault else {
+        return false;
+    };
+    error.as_db_error().is_some_and(|db| {
+        db.parsed_severity() == Some(Severity::Error)
+            && matches!(db.code().code().get(..2), Some("XX" | "22"))
+    })
+}
+
 fn kind(row: &Row, at: usize) -> Result<Kind, Fault> {
     let code: i16 = get(row, at)?;
     let code = u8::try_from(code).map_err(|_| damaged(format!("{code} is no kind")))?;
@@ -100,6 +126,18 @@ pub(crate) fn read_head(row: &Row, at: usize) -> Result<Option<Head>, Fault> {
         kind: kind(row, at + 3)?,
         base: cursor(row, at + 4)?,
     }))
+}
+
+/// As [`read_head`], of a grain that an error names.
+pub(crate) fn read_head_of(row: &Row, at: usize, grain: &GrainId) -> Result<Option<Head>, Fault> {
+    read_head(row, at).map_err(|fault| Fault::Refused(unreadable(fault).of(grain)))
+}
+
+/// A grain in two columns, and its head in those behind them.
+pub(crate) fn read_named(row: &Row, at: usize) -> Result<(GrainId, Option<Head>), Fault> {
+    let grain = read_grain(row, at)?;
+    let head = read_head_of(row, at + 2, &grain)?;
+    Ok((grain, head))
 }
 
 /// The fence in two columns, if there is one.
@@ -159,20 +197,29 @@ pub(crate) fn read_entry(grain: &GrainId, row: &Row, at: usize) -> Result<Entry,
         .map_err(|mismatch| here(damaged(mismatch.to_string())))
 }
 
-/// Refuses a version of the tables that is not this crate's.
+/// Refuses a version of the log's tables that is not this crate's.
 pub(crate) fn check_version(row: &Row, at: usize, place: &Place) -> Result<(), Fault> {
-    let version: Option<i32> = get(row, at)?;
-    match version {
-        Some(version) => LOG.check(version, place),
-        None => Err(no_primary(place)),
+    check_version_of(&LOG, row, at, place)
+}
+
+/// Refuses a version of either kind of tables that is not this crate's.
+pub(crate) fn check_version_of(
+    layout: &Layout,
+    row: &Row,
+    at: usize,
+    place: &Place,
+) -> Result<(), Fault> {
+    match get(row, at)? {
+        Some(version) => layout.check(version, place),
+        None => Err(no_primary(layout, place)),
     }
 }
 
 /// What a pooler leads to may have changed since the session was looked at.
-fn no_primary(place: &Place) -> Fault {
+fn no_primary(layout: &Layout, place: &Place) -> Fault {
     let why = format!(
-        "{} is a standby, not the primary, or has lost its log",
-        place.name
+        "{} is a standby, not the primary, or has lost its {}",
+        place.name, layout.name
     );
     Error::transient(BACKEND, why).into()
 }
@@ -180,7 +227,7 @@ fn no_primary(place: &Place) -> Fault {
 /// The identity in the column [`identity_column`]; refuses a version of the tables that is not this crate's.
 pub(crate) fn read_identity(row: &Row, at: usize, place: &Place) -> Result<Identity, Fault> {
     let column: Option<&[u8]> = get(row, at)?;
-    let column = column.ok_or_else(|| no_primary(place))?;
+    let column = column.ok_or_else(|| no_primary(&LOG, place))?;
     let cut = || damaged(format!("{} tells half an identity", place.name));
     let (version, column) = column.split_first_chunk().ok_or_else(cut)?;
     LOG.check(i32::from_be_bytes(*version), place)?;

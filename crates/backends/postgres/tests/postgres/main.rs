@@ -8,6 +8,7 @@
 
 mod appends;
 mod conformance;
+mod damage;
 mod encrypted;
 mod feed;
 mod identity;
@@ -18,3 +19,4 @@ mod store_races;
 mod stores;
 mod stores_together;
 mod together;
+mod torn;

@@ -1,7 +1,13 @@
 //! Reads whose plans the server would like to choose otherwise, and truncations that take long.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use gleaner_core::{
-    Budget, Caught, Cursor, Draft, Entry, ErrorKind, GrainId, ReplicationLog, Writer,
+    Budget, Caught, Cursor, Draft, Entry, ErrorKind, Filter, GrainId, ReplicationLog, Slice, Writer,
 };
 use gleaner_postgres::PostgresLog;
 
@@ -86,6 +92,89 @@ async fn the_first_grain_asked_for_is_served_first_whatever_the_planner_believes
                 "grain {grain}: {caught:?}"
             );
         }
+    }
+}
+
+/// A way to the server that counts the bytes that come back.
+fn counted(url: &str) -> (String, Arc<AtomicUsize>) {
+    let (before, behind) = url.split_once('@').unwrap();
+    let (server, path) = behind.split_once('/').unwrap();
+    let server = server.to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&bytes);
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let up = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || std::io::copy(&mut &up.0, &mut &up.1));
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || {
+                let mut buffer = vec![0; 1 << 16];
+                while let Ok(came @ 1..) = (&server).read(&mut buffer) {
+                    counter.fetch_add(came, Ordering::SeqCst);
+                    if (&client).write_all(&buffer[..came]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (format!("{before}@127.0.0.1:{port}/{path}"), bytes)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_sends_the_heads_of_its_page_and_no_others() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let log = PostgresLog::open(&url).await.unwrap();
+    let grains: Vec<GrainId> = (0..6000)
+        .map(|number| GrainId::new("t", format!("{number:05}")).unwrap())
+        .collect();
+    for grains in grains.chunks(1000) {
+        let entries = grains.iter().map(|grain| {
+            Draft::full(grain.clone(), Cursor::new(1, 1), Writer::new(7), "state").seal()
+        });
+        log.append_batch(&entries.collect::<Vec<_>>())
+            .await
+            .unwrap();
+    }
+    let (url, bytes) = counted(&url);
+    let log = PostgresLog::builder(&url).unwrap().hints(false);
+    let log = log.open().await.unwrap();
+    let one_slice = Slice::of(&grains[3000]).get();
+    let few = Filter::all().slices([one_slice]);
+    let in_few = grains.iter().filter(|id| Slice::of(id).get() == one_slice);
+    let in_few = in_few.count();
+    assert!((1..50).contains(&in_few));
+    for (filter, limit, expected) in [
+        (Filter::all(), 10, 10),
+        (Filter::grain_type("t"), 10, 10),
+        (Filter::all(), 1000, 1000),
+        (few, 1000, in_few),
+    ] {
+        // The statement is prepared by the first.
+        log.list_heads(&filter, None, limit).await.unwrap();
+        bytes.store(0, Ordering::SeqCst);
+        let (mut after, mut listed, mut pages) = (None, 0, 0);
+        while listed < expected {
+            let page = log
+                .list_heads(&filter, after.as_ref(), limit)
+                .await
+                .unwrap();
+            listed += page.heads.len();
+            after = page.next;
+            pages += 1;
+        }
+        assert_eq!(listed, expected);
+        let came = bytes.load(Ordering::SeqCst);
+        // A row is a frame, two names and six numbers: some 110 bytes. The identity is some 50.
+        let at_most = 130 * (expected + pages) + 300 * pages;
+        println!("{limit} of {filter:?}: {came} bytes in {pages} pages");
+        assert!(came <= at_most, "{filter:?}, {limit}: {came} bytes");
     }
 }
 

@@ -1,6 +1,9 @@
 //! Servers, settings and tables that are refused, and what is said of them.
 
-use gleaner_core::{Cursor, Draft, ErrorKind, GrainId, ReplicationLog, Writer};
+use gleaner_core::{
+    Budget, ChangeFeed, Cursor, Draft, ErrorKind, Filter, GrainId, ReplicaStore, ReplicationLog,
+    Writer,
+};
 use gleaner_postgres::{PostgresLog, PostgresReplicaStore};
 use gleaner_servers::{Postgres, or_skip};
 
@@ -108,6 +111,7 @@ async fn tables_of_a_newer_version_are_left_alone() {
     let schema = schema_of(&url);
     let log = PostgresLog::open(&url).await.unwrap();
     let head = log.append(entry(1)).await.unwrap();
+    let since = log.start(&Filter::all()).await.unwrap();
     let sql = Sql::connect(&url).await;
     let newer = format!("UPDATE {schema}.layout SET version = version + 1 WHERE name = 'log'");
     sql.run(&newer).await;
@@ -128,18 +132,83 @@ async fn tables_of_a_newer_version_are_left_alone() {
     permanent(log.claim(&[claim]).await.err());
     permanent(log.truncate(&grain, head.cursor).await.err());
     permanent(log.identity().await.err());
-    permanent(log.heads(std::slice::from_ref(&grain)).await.err());
-    let read = log.read_from(&grain, Cursor::ZERO, gleaner_core::Budget::UNBOUNDED);
-    permanent(read.await.err());
-    permanent(
-        log.catch_up(
-            &[(grain.clone(), Cursor::ZERO)],
-            gleaner_core::Budget::UNBOUNDED,
-        )
-        .await
-        .err(),
-    );
+    // Grains that are not there tell no less.
+    for grain in [grain.clone(), GrainId::new("t", "absent").unwrap()] {
+        permanent(log.heads(std::slice::from_ref(&grain)).await.err());
+        let read = log.read_from(&grain, Cursor::ZERO, Budget::UNBOUNDED);
+        permanent(read.await.err());
+        let wants = [(grain, Cursor::ZERO)];
+        permanent(log.catch_up(&wants, Budget::UNBOUNDED).await.err());
+    }
+    permanent(log.catch_up(&[], Budget::UNBOUNDED).await.err());
+    for filter in [
+        Filter::all(),
+        Filter::grain_type("t"),
+        Filter::grain_type("absent"),
+    ] {
+        permanent(log.list_heads(&filter, None, 10).await.err());
+        permanent(log.start(&filter).await.err());
+        permanent(log.changes(&since, &filter, 10).await.err());
+    }
     sql.run(&newer.replace("version + 1", "version - 1")).await;
+    assert_eq!(log.heads(&[grain]).await.unwrap(), [Some(head)]);
+}
+
+/// A pooler may lead a session that was looked at to another server, by and by. Here the server itself begins to
+/// say that it is a standby: names are looked up as the database says, since nothing is set for a session.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_become_a_standby_behind_a_pooler_is_not_read() {
+    if !is_installed() {
+        return;
+    }
+    let server = Postgres::shared().unwrap();
+    let url = server.create_database("lagging");
+    let sql = Sql::connect(&url).await;
+    sql.run(
+        "CREATE SCHEMA odd; CREATE TABLE odd.standby ();
+         CREATE FUNCTION odd.pg_is_in_recovery() RETURNS bool LANGUAGE sql STABLE AS \
+         'SELECT EXISTS (SELECT FROM odd.standby)'",
+    )
+    .await;
+    server.sql("ALTER DATABASE lagging SET search_path = odd, pg_catalog");
+    let log = PostgresLog::builder(&url).unwrap().pooler(true);
+    let log = log.open().await.unwrap();
+    let store = PostgresReplicaStore::builder(&url).unwrap().pooler(true);
+    let store = store.open().await.unwrap();
+    let head = log.append(entry(1)).await.unwrap();
+    let since = log.start(&Filter::all()).await.unwrap();
+    let id = gleaner_core::LogId::new("log");
+    store.bind(&id, None).await.unwrap();
+    sql.run("INSERT INTO odd.standby DEFAULT VALUES").await;
+    let refused = |what: &str, error: Option<gleaner_core::Error>| {
+        let error = error.unwrap_or_else(|| panic!("{what} was answered"));
+        assert_eq!(error.kind(), ErrorKind::Transient, "{what}: {error}");
+        assert!(error.to_string().contains("standby"), "{what}: {error}");
+    };
+    for key in ["x", "absent"] {
+        let grain = GrainId::new("t", key).unwrap();
+        let grains = std::slice::from_ref(&grain);
+        refused("heads", log.heads(grains).await.err());
+        let read = log.read_from(&grain, Cursor::ZERO, Budget::UNBOUNDED);
+        refused("read_from", read.await.err());
+        let wants = [(grain.clone(), Cursor::ZERO)];
+        let caught = log.catch_up(&wants, Budget::UNBOUNDED).await;
+        refused("catch_up", caught.err());
+        refused("get", store.get(&grain).await.err());
+        refused("cursor", store.cursor(grains).await.err());
+    }
+    for filter in [Filter::all(), Filter::grain_type("absent")] {
+        let listed = log.list_heads(&filter, None, 10).await;
+        refused("list_heads", listed.err());
+        refused("start", log.start(&filter).await.err());
+        refused("changes", log.changes(&since, &filter, 10).await.err());
+        refused("list", store.list(&filter, None, 10).await.err());
+    }
+    refused("identity", log.identity().await.err());
+    refused("bind", store.bind(&id, None).await.err());
+    // It is promoted.
+    sql.run("DELETE FROM odd.standby").await;
+    let grain = GrainId::new("t", "x").unwrap();
     assert_eq!(log.heads(&[grain]).await.unwrap(), [Some(head)]);
 }
 

@@ -48,6 +48,14 @@ impl Sql {
         self.client.batch_execute(sql).await.unwrap();
     }
 
+    /// The one word that is answered, or the SQLSTATE of the refusal.
+    pub(crate) async fn word(&self, sql: &str) -> Result<String, String> {
+        match self.client.query_one(sql, &[]).await {
+            Ok(row) => Ok(row.get(0)),
+            Err(error) => Err(error.code().unwrap().code().to_owned()),
+        }
+    }
+
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         self.client.query_one(sql, &[]).await.unwrap().get(0)
     }
