@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use gleaner_core::Position;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
+use tokio_postgres::AsyncMessage;
 use tracing::debug;
 
 use crate::error::{BACKEND, Fault};
 use crate::feed::shards_of;
-use crate::place::{Place, Tls};
+use crate::place::{Place, Wire};
 use crate::schema::SHARDS;
 
 /// Where each feed shard ends, as far as it is known in this process.
@@ -187,12 +186,12 @@ async fn serve(place: Arc<Place>, bell: Arc<Bell>, orders: Arc<Orders>) {
         while !orders.wanted.lock().is_something() {
             orders.changed.notified().await;
         }
-        let mut is_up = false;
-        if let Err(fault) = converse(&place, &bell, &orders, &mut is_up).await {
+        let mut was_answered = false;
+        if let Err(fault) = converse(&place, &bell, &orders, &mut was_answered).await {
             let error = fault.before("exchange hints", &place.name);
             debug!(%error, "hints are interrupted; polls go on");
         }
-        if is_up {
+        if was_answered {
             pause = BACKOFF.0;
         }
         sleep(pause).await;
@@ -200,18 +199,19 @@ async fn serve(place: Arc<Place>, bell: Arc<Bell>, orders: Arc<Orders>) {
     }
 }
 
-/// Exchanges hints for as long as the connection lasts.
+/// Exchanges hints for as long as the connection lasts, and says whether any were. To be let in is not
+/// enough: a standby lets everybody in and refuses all of it.
 async fn converse(
     place: &Place,
     bell: &Arc<Bell>,
     orders: &Orders,
-    is_up: &mut bool,
+    was_answered: &mut bool,
 ) -> Result<(), Fault> {
     // Dropped, it takes the reading task with it.
     let mut reading = JoinSet::new();
-    let client = answered(Box::pin(dial(place, bell, &mut reading))).await?;
+    let (client, wire) = answered(Box::pin(place.dial(PATIENCE))).await?;
+    reading.spawn(read(wire, Arc::clone(bell)));
     let mut listens = false;
-    *is_up = true;
     loop {
         let (listen, places) = {
             let mut wanted = orders.wanted.lock();
@@ -223,7 +223,7 @@ async fn converse(
         if listen {
             let sql = format!("LISTEN {}", place.schema);
             answered(async { Ok(client.batch_execute(&sql).await?) }).await?;
-            listens = true;
+            (listens, *was_answered) = (true, true);
         }
         let payload = written(&places);
         if !payload.is_empty() {
@@ -233,6 +233,7 @@ async fn converse(
                 place.schema
             );
             answered(async { Ok(client.batch_execute(&sql).await?) }).await?;
+            *was_answered = true;
             sleep(SPACING).await;
         }
         tokio::select! {
@@ -248,30 +249,9 @@ async fn answered<T>(answer: impl Future<Output = Result<T, Fault>> + Send) -> R
         .unwrap_or(Err(Fault::Silent))
 }
 
-async fn dial(place: &Place, bell: &Arc<Bell>, reading: &mut JoinSet<()>) -> Result<Client, Fault> {
-    Ok(match &place.tls {
-        Tls::Plain => {
-            let (client, connection) = place.config.connect(NoTls).await?;
-            reading.spawn(read(connection, Arc::clone(bell)));
-            client
-        }
-        Tls::Rustls(tls) => {
-            let (client, connection) = place.config.connect(tls.clone()).await?;
-            reading.spawn(read(connection, Arc::clone(bell)));
-            client
-        }
-    })
-}
-
 /// Rings for what the server sends, until the connection ends.
-async fn read<S, T>(mut connection: Connection<S, T>, bell: Arc<Bell>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(Ok(message)) =
-        std::future::poll_fn(|context| connection.poll_message(context)).await
-    {
+async fn read(mut wire: Wire, bell: Arc<Bell>) {
+    while let Some(Ok(message)) = std::future::poll_fn(|context| wire.poll_message(context)).await {
         if let AsyncMessage::Notification(told) = message {
             bell.ring(places(told.payload()));
         }

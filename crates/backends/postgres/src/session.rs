@@ -17,10 +17,10 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
 
 use crate::error::{BACKEND, Fault};
-use crate::place::{Place, Tls};
+use crate::place::Place;
 use crate::schema::{LOG, Layout};
 
 /// The oldest server that this crate was written for.
@@ -201,19 +201,8 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     async fn dial(&self) -> Result<Session, Fault> {
-        let config = &self.place.config;
-        let client = match &self.place.tls {
-            Tls::Plain => {
-                let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(connection);
-                client
-            }
-            Tls::Rustls(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
-                tokio::spawn(connection);
-                client
-            }
-        };
+        let (client, wire) = self.place.dial(self.patience).await?;
+        tokio::spawn(wire);
         let session = Session {
             client,
             prepared: (!self.place.pooler).then(Mutex::default),
@@ -280,15 +269,19 @@ impl Manager for Dialer {
     type Error = Error;
 
     async fn create(&self) -> Result<Arc<Session>> {
-        // A server that is stopped still has its connections accepted, by the kernel.
+        // A server that is stopped still has its connections accepted, by the kernel. What is given up
+        // ends, socket and all, since it is given up where it lives; the bound out here is for a runtime
+        // that nobody drives any more.
         let dialer = self.clone();
-        let dialled = self.runtime.spawn(async move { dialer.dial().await });
-        let dialled = timeout(self.patience, async {
+        let dialled = self.runtime.spawn(async move {
+            timeout(dialer.patience, dialer.dial())
+                .await
+                .unwrap_or(Err(Fault::Silent))
+        });
+        within(self.patience, async {
             dialled.await.unwrap_or(Err(Fault::Silent))
         })
-        .await;
-        dialled
-            .unwrap_or(Err(Fault::Silent))
+        .await
             .map(Arc::new)
             .map_err(|fault| fault.before("connect", &self.place.name))
     }
@@ -302,7 +295,8 @@ impl Manager for Dialer {
 }
 
 /// A session of one's own. Given back when it is dropped, or closed if it is of no more use: what it holds
-/// locked is then free at once.
+/// locked is free as soon as the server has done, or given up, what it was asked last. Not before: the
+/// connection takes its leave when the last answer has come, or is found dead.
 pub(crate) struct Lease {
     session: Arc<Session>,
     /// None once it is dropped.
