@@ -282,9 +282,54 @@ fn places(payload: &str) -> Vec<(usize, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use gleaner_core::{Filter, Identity, LogId};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    /// A message of the server's: its type, then how long it is.
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let long = u32::try_from(body.len()).unwrap() + 4;
+        [&[kind], &long.to_be_bytes()[..], body].concat()
+    }
+
+    /// Lets in, and refuses whatever is asked for, until the client goes.
+    async fn refuse_all(mut socket: TcpStream) -> std::io::Result<()> {
+        let idle = message(b'Z', b"I");
+        let refusal = b"SERROR\0VERROR\0C0A000\0Mnot on a standby\0\0";
+        let mut begun = vec![0; socket.read_u32().await? as usize - 4];
+        socket.read_exact(&mut begun).await?;
+        let welcome = [message(b'R', &[0; 4]), idle.clone()].concat();
+        socket.write_all(&welcome).await?;
+        loop {
+            socket.read_u8().await?;
+            let mut asked = vec![0; socket.read_u32().await? as usize - 4];
+            socket.read_exact(&mut asked).await?;
+            let answer = [message(b'E', refusal), idle.clone()].concat();
+            socket.write_all(&answer).await?;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_lets_in_and_refuses_is_left_alone_for_longer_each_time() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let place = Place::of(&format!("postgres://u@127.0.0.1:{port}/app")).unwrap();
+        let hints = Hints::new(Arc::new(place), Arc::new(Bell::new()));
+        hints.listen();
+        let mut first = None;
+        for _ in 0..5 {
+            let (socket, _) = server.accept().await.unwrap();
+            first.get_or_insert_with(Instant::now);
+            // It ends when the client has gone.
+            drop(refuse_all(socket).await);
+        }
+        // Four pauses lie between: 100, 200, 400 and 800 ms. A slow machine only makes them longer.
+        assert!(first.unwrap().elapsed() >= BACKOFF.0 * 15);
+    }
 
     #[test]
     fn places_are_written_and_read() {

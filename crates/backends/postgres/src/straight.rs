@@ -48,7 +48,7 @@ impl Straight {
                    AND g.head_kind <> {tombstone} \
                    ELSE g.head_epoch IS NULL OR (g.head_epoch <= i.epoch \
                    AND i.sequence - g.head_sequence BETWEEN 1 AND 4294967296) END \
-                   AND {version} = {newest} \
+                   AND {may_write} \
                    RETURNING g.id, g.shard AS lies_in, g.pos, g.base_epoch, g.base_sequence, i.*\
                  ), written AS (\
                    INSERT INTO {s}.entry SELECT id, epoch, sequence, writer, kind, prev, digest, \
