@@ -88,10 +88,11 @@ impl Claims {
             clear: sql(
                 // A payload's length is known without it.
                 "WITH below AS MATERIALIZED (\
-                   SELECT e.ctid AS tid, sum(octet_length(e.payload)) \
+                   SELECT e.ctid AS tid, sum(e.bytes) \
                    OVER (ORDER BY e.epoch, e.sequence ROWS UNBOUNDED PRECEDING) \
-                   - octet_length(e.payload) AS bytes_before \
-                   FROM (SELECT e.ctid, e.epoch, e.sequence, e.payload FROM {s}.entry e \
+                   - e.bytes AS bytes_before \
+                   FROM (SELECT e.ctid, e.epoch, e.sequence, octet_length(e.payload) AS bytes \
+                   FROM {s}.entry e \
                    WHERE e.grain = $1 AND (e.epoch, e.sequence) < ($2, $3) \
                    ORDER BY e.epoch, e.sequence LIMIT $4) e\
                  ), gone AS (\

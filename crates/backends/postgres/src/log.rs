@@ -68,8 +68,8 @@ impl PostgresLog {
     /// A server that cannot be reached now is no error: each call tries again, and says so.
     ///
     /// # Errors
-    /// `Invalid` for the URL; `Permanent` for a server whose settings would lose what is acknowledged, for
-    /// tables of a newer version, and for a role that may not make or use them.
+    /// `Invalid` for the URL; `Permanent` for a server whose settings would lose what is acknowledged or
+    /// let nothing be written, for tables of a newer version, and for a role that may not make or use them.
     pub async fn open(url: &str) -> Result<Self> {
         Self::builder(url)?.open().await
     }
