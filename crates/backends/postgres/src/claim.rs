@@ -12,11 +12,12 @@ use crate::error::{BACKEND, Fault};
 use crate::long::Found;
 use crate::place::Place;
 use crate::rows::{self, compared, head_columns, stored};
-use crate::schema::LOG;
-use crate::session::{Session, Sessions, Sql};
+use crate::session::{Params, Session, Sessions, Sql};
 
 /// How many entries one statement removes: a long history goes in pieces, none of which takes long.
 const PIECE: i64 = 10_000;
+/// And after how many bytes of payloads it ends: a large one lies in rows of 2 KB, each of which is removed.
+const PIECE_BYTES: i64 = 16 << 20;
 
 /// The statements, for one schema.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Claims {
                      SELECT i.* FROM unnest($2, $3, $4, $5, $6, $7) \
                      AS i (grain_type, grain_key, slice, shard, epoch, writer) \
                      JOIN taken t ON t.id = i.shard \
-                     WHERE {version} = {newest} \
+                     WHERE {may_write} \
                      ON CONFLICT (grain_type, grain_key) DO UPDATE \
                      SET fence_epoch = excluded.fence_epoch, fence_writer = excluded.fence_writer \
                      WHERE g.fence_epoch IS NULL OR g.fence_epoch < excluded.fence_epoch \
@@ -62,7 +63,7 @@ impl Claims {
             floor: sql(
                 "WITH own AS MATERIALIZED (\
                    SELECT g.* FROM {s}.grain g WHERE g.grain_type = $1 AND g.grain_key = $2 \
-                   AND {version} = {newest}\
+                   AND {may_write}\
                  ), base AS MATERIALIZED (\
                    SELECT o.id, e.epoch, e.sequence FROM own o CROSS JOIN LATERAL (\
                      SELECT e.epoch, e.sequence FROM {s}.entry e WHERE e.grain = o.id \
@@ -79,17 +80,26 @@ impl Claims {
                    FROM base b WHERE g.grain_type = $1 AND g.grain_key = $2 \
                    AND (g.floor_epoch, g.floor_sequence) < (b.epoch, b.sequence) \
                    RETURNING g.floor_epoch, g.floor_sequence\
-                 ) SELECT o.id, coalesce(f.floor_epoch, o.floor_epoch), \
+                 ) SELECT {version}, o.id, coalesce(f.floor_epoch, o.floor_epoch), \
                  coalesce(f.floor_sequence, o.floor_sequence) \
-                 FROM own o LEFT JOIN floored f ON true",
+                 FROM (VALUES (1)) one LEFT JOIN own o ON true LEFT JOIN floored f ON true",
                 &[Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8],
             ),
             clear: sql(
-                "WITH gone AS (DELETE FROM {s}.entry e WHERE e.ctid = ANY (ARRAY(\
-                 SELECT e.ctid FROM {s}.entry e WHERE e.grain = $1 \
-                 AND (e.epoch, e.sequence) < ($2, $3) \
-                 ORDER BY e.epoch, e.sequence LIMIT $4)) RETURNING 1) SELECT count(*) FROM gone",
-                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8],
+                // A payload's length is known without it.
+                "WITH below AS MATERIALIZED (\
+                   SELECT e.ctid AS tid, sum(e.bytes) \
+                   OVER (ORDER BY e.epoch, e.sequence ROWS UNBOUNDED PRECEDING) \
+                   - e.bytes AS bytes_before \
+                   FROM (SELECT e.ctid, e.epoch, e.sequence, octet_length(e.payload) AS bytes \
+                   FROM {s}.entry e \
+                   WHERE e.grain = $1 AND (e.epoch, e.sequence) < ($2, $3) \
+                   ORDER BY e.epoch, e.sequence LIMIT $4) e\
+                 ), gone AS (\
+                   DELETE FROM {s}.entry e WHERE e.ctid = ANY (ARRAY(\
+                   SELECT b.tid FROM below b WHERE b.bytes_before < $5)) RETURNING 1\
+                 ) SELECT (SELECT count(*) FROM gone), count(*) FROM below",
+                &[Type::INT8, Type::INT8, Type::INT8, Type::INT8, Type::INT8],
             ),
         }
     }
@@ -190,11 +200,10 @@ impl Claims {
         if rows.len() == turn.len() {
             return Ok(());
         }
-        LOG.look(session, place).await?;
         let rows = session
             .rows(&appends.long.look, &[&names.types, &names.keys])
             .await?;
-        for ((at, claim), found) in turn.iter().zip(Found::read(&rows, turn.len())?) {
+        for ((at, claim), found) in turn.iter().zip(Found::read(&rows, turn.len(), place)?) {
             let fence = found.and_then(|found| found.fence);
             if let Some(answer @ None) = answers.get_mut(*at) {
                 let fenced = judge_claim(fence.as_ref(), claim, BACKEND).err();
@@ -230,22 +239,28 @@ impl Claims {
             floor: Cursor::ZERO,
         };
         let Some(row) = rows.first() else {
-            LOG.look(session, &sessions.place).await?;
             return Ok(truncation);
         };
-        let id: i64 = row.try_get(0)?;
-        truncation.floor = rows::cursor(row, 1)?;
+        rows::check_version(row, 0, &sessions.place)?;
+        if rows::is_null(row, 1)? {
+            return Ok(truncation);
+        }
+        let id: i64 = row.try_get(1)?;
+        truncation.floor = rows::cursor(row, 2)?;
         let (epoch, sequence) = (
             stored(truncation.floor.epoch.get()),
             stored(truncation.floor.sequence.get()),
         );
+        let piece: Params<'_> = &[&id, &epoch, &sequence, &PIECE, &PIECE_BYTES];
         loop {
-            let rows = sessions
-                .within(session.rows(&self.clear, &[&id, &epoch, &sequence, &PIECE]))
-                .await?;
-            let removed = rows.first().map_or(Ok(0), |row| rows::count(row, 0))?;
+            let rows = sessions.within(session.rows(&self.clear, piece)).await?;
+            let Some(row) = rows.first() else {
+                return Ok(truncation);
+            };
+            let (removed, looked_at) = (rows::count(row, 0)?, rows::count(row, 1)?);
             truncation.removed += removed;
-            if removed < PIECE.unsigned_abs() {
+            // Another truncation may have removed some of them; the next statement sees them no more.
+            if removed == looked_at && looked_at < PIECE.unsigned_abs() {
                 return Ok(truncation);
             }
         }

@@ -15,7 +15,8 @@ use crate::store::PostgresReplicaStore;
 /// How long an answer is waited for. Far above what a busy server needs; one that hangs is told of as an
 /// error in the end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Connections. Calls are short and a server's connections dear: one for the feed, two for the rest.
+/// Connections, for whichever calls are under way; more calls than that wait for each other. They are
+/// short, and a server's connections dear: a page of the feed, a catch-up and a claim at once.
 const CONNECTIONS: usize = 3;
 
 /// What a log and a store set alike.

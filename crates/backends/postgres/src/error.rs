@@ -62,7 +62,8 @@ fn meaning(state: &SqlState) -> Meaning {
 }
 
 impl Fault {
-    /// Whether the same work on another session may go better: the session is spoilt, not the work.
+    /// Whether it would go no better later, or on another session: it lies with the work, or with how
+    /// the place is set up.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Server(error) => match error.code() {
@@ -153,7 +154,9 @@ fn hint(state: &SqlState) -> &'static str {
         SqlState::INVALID_SQL_STATEMENT_NAME | SqlState::DUPLICATE_PSTATEMENT => {
             "; behind a pooler that keeps no prepared statements, open with pooler=true"
         }
-        SqlState::READ_ONLY_SQL_TRANSACTION => "; this server is not the primary",
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            "; this server is not the primary, or has default_transaction_read_only = on"
+        }
         _ => "",
     }
 }

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use gleaner_core::Position;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
+use tokio_postgres::AsyncMessage;
 use tracing::debug;
 
 use crate::error::{BACKEND, Fault};
 use crate::feed::shards_of;
-use crate::place::{Place, Tls};
+use crate::place::{Place, Wire};
 use crate::schema::SHARDS;
 
 /// Where each feed shard ends, as far as it is known in this process.
@@ -187,12 +186,12 @@ async fn serve(place: Arc<Place>, bell: Arc<Bell>, orders: Arc<Orders>) {
         while !orders.wanted.lock().is_something() {
             orders.changed.notified().await;
         }
-        let mut is_up = false;
-        if let Err(fault) = converse(&place, &bell, &orders, &mut is_up).await {
+        let mut was_answered = false;
+        if let Err(fault) = converse(&place, &bell, &orders, &mut was_answered).await {
             let error = fault.before("exchange hints", &place.name);
             debug!(%error, "hints are interrupted; polls go on");
         }
-        if is_up {
+        if was_answered {
             pause = BACKOFF.0;
         }
         sleep(pause).await;
@@ -200,18 +199,19 @@ async fn serve(place: Arc<Place>, bell: Arc<Bell>, orders: Arc<Orders>) {
     }
 }
 
-/// Exchanges hints for as long as the connection lasts.
+/// Exchanges hints for as long as the connection lasts, and says whether any were. To be let in is not
+/// enough: a standby lets everybody in and refuses all of it.
 async fn converse(
     place: &Place,
     bell: &Arc<Bell>,
     orders: &Orders,
-    is_up: &mut bool,
+    was_answered: &mut bool,
 ) -> Result<(), Fault> {
     // Dropped, it takes the reading task with it.
     let mut reading = JoinSet::new();
-    let client = answered(Box::pin(dial(place, bell, &mut reading))).await?;
+    let (client, wire) = answered(Box::pin(place.dial(PATIENCE))).await?;
+    reading.spawn(read(wire, Arc::clone(bell)));
     let mut listens = false;
-    *is_up = true;
     loop {
         let (listen, places) = {
             let mut wanted = orders.wanted.lock();
@@ -223,7 +223,7 @@ async fn converse(
         if listen {
             let sql = format!("LISTEN {}", place.schema);
             answered(async { Ok(client.batch_execute(&sql).await?) }).await?;
-            listens = true;
+            (listens, *was_answered) = (true, true);
         }
         let payload = written(&places);
         if !payload.is_empty() {
@@ -233,6 +233,7 @@ async fn converse(
                 place.schema
             );
             answered(async { Ok(client.batch_execute(&sql).await?) }).await?;
+            *was_answered = true;
             sleep(SPACING).await;
         }
         tokio::select! {
@@ -248,30 +249,9 @@ async fn answered<T>(answer: impl Future<Output = Result<T, Fault>> + Send) -> R
         .unwrap_or(Err(Fault::Silent))
 }
 
-async fn dial(place: &Place, bell: &Arc<Bell>, reading: &mut JoinSet<()>) -> Result<Client, Fault> {
-    Ok(match &place.tls {
-        Tls::Plain => {
-            let (client, connection) = place.config.connect(NoTls).await?;
-            reading.spawn(read(connection, Arc::clone(bell)));
-            client
-        }
-        Tls::Rustls(tls) => {
-            let (client, connection) = place.config.connect(tls.clone()).await?;
-            reading.spawn(read(connection, Arc::clone(bell)));
-            client
-        }
-    })
-}
-
 /// Rings for what the server sends, until the connection ends.
-async fn read<S, T>(mut connection: Connection<S, T>, bell: Arc<Bell>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(Ok(message)) =
-        std::future::poll_fn(|context| connection.poll_message(context)).await
-    {
+async fn read(mut wire: Wire, bell: Arc<Bell>) {
+    while let Some(Ok(message)) = std::future::poll_fn(|context| wire.poll_message(context)).await {
         if let AsyncMessage::Notification(told) = message {
             bell.ring(places(told.payload()));
         }
@@ -302,9 +282,54 @@ fn places(payload: &str) -> Vec<(usize, u64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use gleaner_core::{Filter, Identity, LogId};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    /// A message of the server's: its type, then how long it is.
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let long = u32::try_from(body.len()).unwrap() + 4;
+        [&[kind], &long.to_be_bytes()[..], body].concat()
+    }
+
+    /// Lets in, and refuses whatever is asked for, until the client goes.
+    async fn refuse_all(mut socket: TcpStream) -> std::io::Result<()> {
+        let idle = message(b'Z', b"I");
+        let refusal = b"SERROR\0VERROR\0C0A000\0Mnot on a standby\0\0";
+        let mut begun = vec![0; socket.read_u32().await? as usize - 4];
+        socket.read_exact(&mut begun).await?;
+        let welcome = [message(b'R', &[0; 4]), idle.clone()].concat();
+        socket.write_all(&welcome).await?;
+        loop {
+            socket.read_u8().await?;
+            let mut asked = vec![0; socket.read_u32().await? as usize - 4];
+            socket.read_exact(&mut asked).await?;
+            let answer = [message(b'E', refusal), idle.clone()].concat();
+            socket.write_all(&answer).await?;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_lets_in_and_refuses_is_left_alone_for_longer_each_time() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        let place = Place::of(&format!("postgres://u@127.0.0.1:{port}/app")).unwrap();
+        let hints = Hints::new(Arc::new(place), Arc::new(Bell::new()));
+        hints.listen();
+        let mut first = None;
+        for _ in 0..5 {
+            let (socket, _) = server.accept().await.unwrap();
+            first.get_or_insert_with(Instant::now);
+            // It ends when the client has gone.
+            drop(refuse_all(socket).await);
+        }
+        // Four pauses lie between: 100, 200, 400 and 800 ms. A slow machine only makes them longer.
+        assert!(first.unwrap().elapsed() >= BACKOFF.0 * 15);
+    }
 
     #[test]
     fn places_are_written_and_read() {

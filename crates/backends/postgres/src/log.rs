@@ -6,10 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gleaner_core::append::check_batch;
 use gleaner_core::{
-    Appended, Budget, CatchUp, ChangeFeed, Claim, Cursor, Entry, Error, ErrorKind, Filter, GrainId,
-    Head, HeadPage, Identity, Limits, Page, ReplicationLog, Result, Truncation,
+    Appended, Budget, CatchUp, ChangeFeed, Claim, Cursor, Entry, Error, Filter, GrainId, Head,
+    HeadPage, Identity, Limits, Page, ReplicationLog, Result, Truncation,
 };
-use tracing::warn;
 
 use crate::append::Appends;
 use crate::claim::Claims;
@@ -69,8 +68,8 @@ impl PostgresLog {
     /// A server that cannot be reached now is no error: each call tries again, and says so.
     ///
     /// # Errors
-    /// `Invalid` for the URL; `Permanent` for a server whose settings would lose what is acknowledged, for
-    /// tables of a newer version, and for a role that may not make or use them.
+    /// `Invalid` for the URL; `Permanent` for a server whose settings would lose what is acknowledged or
+    /// let nothing be written, for tables of a newer version, and for a role that may not make or use them.
     pub async fn open(url: &str) -> Result<Self> {
         Self::builder(url)?.open().await
     }
@@ -95,13 +94,7 @@ impl PostgresLog {
         // One connection is the writer's own: an append does not wait for reads to end.
         let writing = Arc::new(config.server.clone().connections(1).sessions(&LOG)?);
         let sessions = Arc::new(config.server.sessions(&LOG)?);
-        match sessions.get().await {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Transient => {
-                warn!(%error, "opened without the server");
-            }
-            Err(error) => return Err(error),
-        }
+        sessions.look().await?;
         let place = Arc::clone(&sessions.place);
         let schema = &place.schema;
         let appends = Arc::new(Appends::new(schema));

@@ -17,7 +17,7 @@ use crate::session::{Session, Sql};
 #[derive(Debug)]
 pub(crate) struct Long {
     lock: Sql,
-    /// Heads and fences.
+    /// Heads and fences: a row for each grain asked for, whether it is there or not.
     pub(crate) look: Sql,
     create: Sql,
     move_heads: Sql,
@@ -37,10 +37,10 @@ impl Long {
             look: Sql::new(
                 schema,
                 concat!(
-                    "SELECT i.ord, g.id, g.fence_epoch, g.fence_writer, ",
+                    "SELECT i.ord, {version}, g.id, g.fence_epoch, g.fence_writer, ",
                     head_columns!(),
                     " FROM unnest($1, $2) WITH ORDINALITY AS i (grain_type, grain_key, ord) \
-                     {its_grain}"
+                     LEFT {join_its_grain} ON true"
                 ),
                 &[Type::BYTEA_ARRAY, Type::BYTEA_ARRAY],
             ),
@@ -140,7 +140,7 @@ impl Long {
         .await;
         begun?;
         let mut counters = Counters::read(&counters?, place)?;
-        let mut found = Found::read(&found?, runs.len())?;
+        let mut found = Found::read(&found?, runs.len(), place)?;
         let (answers, judged): (Vec<_>, Vec<_>) = runs
             .iter()
             .zip(&found)
@@ -153,7 +153,7 @@ impl Long {
             session.commit().await?;
             return Ok((answers, Moves::new()));
         }
-        self.give_rows(session, &names, &lots, &judged, &mut found)
+        self.give_rows(session, place, &names, &lots, &judged, &mut found)
             .await?;
         let mut heads = HeadColumns::default();
         let (mut ids, mut columns) = (Vec::new(), EntryColumns::default());
@@ -214,6 +214,7 @@ impl Long {
     async fn give_rows(
         &self,
         session: &Session,
+        place: &Place,
         names: &GrainNames<'_>,
         lots: &[Lot],
         judged: &[Judged<'_>],
@@ -245,7 +246,7 @@ impl Long {
         let rows = session
             .rows(&self.look, &[&names.types, &names.keys])
             .await?;
-        *found = Found::read(&rows, names.types.len())?;
+        *found = Found::read(&rows, names.types.len(), place)?;
         Ok(())
     }
 }
@@ -315,16 +316,24 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The rows of a look at `many` grains, in the order asked for.
-    pub(crate) fn read(rows: &[Row], many: usize) -> Result<Vec<Option<Self>>, Fault> {
+    /// The rows of a look at `many` grains, in the order asked for; none for those that are not there.
+    pub(crate) fn read(
+        rows: &[Row],
+        many: usize,
+        place: &Place,
+    ) -> Result<Vec<Option<Self>>, Fault> {
         let mut found = vec![None; many];
         for row in rows {
+            rows::check_version(row, 1, place)?;
+            if rows::is_null(row, 2)? {
+                continue;
+            }
             let at = usize::try_from(rows::count(row, 0)?).unwrap_or_default();
             if let Some(place) = at.checked_sub(1).and_then(|at| found.get_mut(at)) {
                 *place = Some(Self {
-                    id: row.try_get(1)?,
-                    fence: rows::read_fence(row, 2)?,
-                    head: rows::read_head(row, 4)?,
+                    id: row.try_get(2)?,
+                    fence: rows::read_fence(row, 3)?,
+                    head: rows::read_head(row, 5)?,
                 });
             }
         }

@@ -1,5 +1,7 @@
 //! [`Place`]: which server, database and schema, and how to get there; from a URL.
 
+mod dial;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +12,15 @@ use percent_encoding::percent_decode_str;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub(crate) use dial::Wire;
 
 use crate::error::BACKEND;
 
-/// How long a connection may take: well above a far data centre, well below a user's patience.
+/// How long a socket may take to open, and one of several hosts to answer: well above a far data centre,
+/// well below a user's patience, of which the hosts behind it want a part.
 const CONNECT: Duration = Duration::from_secs(5);
 /// After this long without a sign, a peer is asked for one. A server that vanished without a word is
 /// found out by it while its answer is waited for.
@@ -27,7 +32,7 @@ const NAME_BYTES: usize = 63;
 
 /// How connections are encrypted.
 #[derive(Clone)]
-pub(crate) enum Tls {
+enum Tls {
     Plain,
     Rustls(MakeRustlsConnect),
 }
@@ -35,8 +40,10 @@ pub(crate) enum Tls {
 /// Where a log or store lies.
 #[derive(Clone)]
 pub(crate) struct Place {
-    pub(crate) config: tokio_postgres::Config,
-    pub(crate) tls: Tls,
+    config: tokio_postgres::Config,
+    /// The same for each of its hosts alone, in their order.
+    ways: Vec<tokio_postgres::Config>,
+    tls: Tls,
     /// Quoted, for statements.
     pub(crate) schema: String,
     /// For people and errors: hosts, database and schema, and no secret.
@@ -140,11 +147,13 @@ impl Place {
         if config.get_user().is_none() {
             return Err(invalid("a user stands before the @"));
         }
-        if config.get_hosts().len() > 1
-            && config.get_target_session_attrs() == TargetSessionAttrs::Any
-        {
-            // Whichever of them is the primary.
-            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        let (hosts, addresses) = (config.get_hosts().len(), config.get_hostaddrs().len());
+        if hosts != addresses && hosts.min(addresses) > 0 {
+            return Err(invalid("there are as many hostaddr as hosts, or none"));
+        }
+        let ports = config.get_ports().len();
+        if ports > 1 && ports != hosts.max(addresses) {
+            return Err(invalid("there are as many ports as hosts, or one for all"));
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
@@ -179,6 +188,7 @@ impl Place {
         let name = name(&config, &schema);
         Ok(Self {
             schema: quoted(&schema)?,
+            ways: dial::ways(&config),
             config,
             tls,
             name: name.into(),

@@ -153,12 +153,6 @@ impl Layout {
         }
     }
 
-    /// Looks at the version again: another process may have taken the tables to a newer one.
-    pub(crate) async fn look(&self, session: &Session, place: &Place) -> Result<(), Fault> {
-        let found = self.found(session, place).await?;
-        self.check(found.unwrap_or_default(), place)
-    }
-
     /// Refuses a version that is not this crate's.
     pub(crate) fn check(&self, version: i32, place: &Place) -> Result<(), Fault> {
         let newest = self.version();

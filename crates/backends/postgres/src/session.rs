@@ -10,17 +10,18 @@ use std::time::Duration;
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
 };
-use gleaner_core::{Error, Kind, Result};
+use gleaner_core::{Error, ErrorKind, Kind, Result};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{Client, Row, Statement};
+use tracing::warn;
 
 use crate::error::{BACKEND, Fault};
-use crate::place::{Place, Tls};
+use crate::place::Place;
 use crate::schema::{LOG, Layout};
 
 /// The oldest server that this crate was written for.
@@ -39,10 +40,22 @@ const PLANS: &str = "SET search_path = pg_catalog; SET jit = off; \
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
     SET LOCAL idle_in_transaction_session_timeout = '5s'";
 
+/// Sets `synchronous_commit`, for a session or a transaction, so that what the server's files come to say
+/// later reaches it no more. A stronger setting than `on`, or one about standbys, is the operator's choice
+/// and stays.
+const SYNCED: &str = "SELECT set_config('synchronous_commit', \
+    CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' \
+    ELSE current_setting('synchronous_commit') END, {local})";
+
+/// The same within a statement that is its own transaction: true, and set right by then if it was off.
+const IS_SYNCED: &str = "(SELECT CASE current_setting('synchronous_commit') WHEN 'off' \
+    THEN set_config('synchronous_commit', 'on', true) = 'on' ELSE true END)";
+
 /// What a server says of itself before it is trusted.
 const FACTS: &str = "SELECT current_setting('server_version_num')::int4, pg_is_in_recovery(), \
     current_setting('fsync'), current_setting('full_page_writes'), \
-    current_setting('synchronous_commit')";
+    current_setting('synchronous_commit'), current_setting('default_transaction_read_only'), \
+    current_setting('default_transaction_isolation')";
 
 /// A statement, with the types of its parameters: so that it can be sent unprepared too.
 #[derive(Debug)]
@@ -54,12 +67,16 @@ pub(crate) struct Sql {
 impl Sql {
     /// Puts the schema in the place of `{s}`, and of other names in braces what they stand for:
     /// `{version}` the version of the log's tables now, none on a standby, `{newest}` the one that this crate knows,
-    /// `{its_grain}` the row `g` of the grain that a row `i` names: looked up one by one, in the order of
+    /// `{may_write}` whether the two are the same, and the commit not an asynchronous one, `{its_grain}` the row `g` of the grain that a row `i` names: looked up one by one, in the order of
     /// `i`, whatever the planner believes.
     pub(crate) fn new(schema: &str, text: &str, types: &'static [Type]) -> Self {
         let text = text
             .replace("{delta}", &Kind::Delta.code().to_string())
             .replace("{tombstone}", &Kind::Tombstone.code().to_string())
+            .replace(
+                "{may_write}",
+                &format!("{{version}} = {{newest}} AND {IS_SYNCED}"),
+            )
             .replace(
                 "{version}",
                 "(SELECT version FROM {s}.layout WHERE name = 'log' AND NOT pg_is_in_recovery())",
@@ -90,6 +107,8 @@ pub(crate) struct Session {
     client: Client,
     /// By the place of the statement in memory; none behind a pooler.
     prepared: Option<Mutex<HashMap<usize, Statement>>>,
+    /// How a transaction begins.
+    begin: String,
     /// Answers that are still to come, and transactions that are open.
     outstanding: AtomicU32,
 }
@@ -162,7 +181,7 @@ impl Session {
     /// else.
     pub(crate) async fn begin(&self) -> Result<(), Fault> {
         self.outstanding.fetch_add(1, Relaxed);
-        Ok(self.client.batch_execute(BEGIN).await?)
+        Ok(self.client.batch_execute(&self.begin).await?)
     }
 
     /// Ends it.
@@ -201,29 +220,36 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     async fn dial(&self) -> Result<Session, Fault> {
-        let config = &self.place.config;
-        let client = match &self.place.tls {
-            Tls::Plain => {
-                let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(connection);
-                client
-            }
-            Tls::Rustls(tls) => {
-                let (client, connection) = config.connect(tls.clone()).await?;
-                tokio::spawn(connection);
-                client
-            }
+        let (client, wire) = self.place.dial(self.patience).await?;
+        tokio::spawn(wire);
+        // Of 32 bits there, and zero is none at all.
+        let millis = self
+            .patience
+            .as_millis()
+            .clamp(1, i32::MAX.unsigned_abs().into());
+        let bounded = format!("statement_timeout = {millis}");
+        let synced = |local| SYNCED.replace("{local}", local);
+        // Behind a pooler, what a session would be told once is told to each transaction, on the same way.
+        let begin = if self.place.pooler {
+            format!("{BEGIN}; SET LOCAL {bounded}; {}", synced("true"))
+        } else {
+            BEGIN.to_owned()
         };
         let session = Session {
             client,
             prepared: (!self.place.pooler).then(Mutex::default),
+            begin,
             outstanding: AtomicU32::new(0),
         };
         self.look(&session).await?;
+        if !self.place.pooler {
+            let set = format!("{PLANS}; SET {bounded}; {}", synced("false"));
+            session.batch(&set).await?;
+        }
         Ok(session)
     }
 
-    /// Refuses a server on which nothing would be safe, and sets what is a session's to set.
+    /// Refuses a server on which nothing would be safe, or nothing would ever succeed.
     async fn look(&self, session: &Session) -> Result<(), Fault> {
         let name = &self.place.name;
         let permanent = |why: String| Fault::Refused(Error::permanent(BACKEND, why));
@@ -249,29 +275,30 @@ impl Dialer {
                 )));
             }
         }
-        let asynchronous = row.try_get::<_, &str>(4)? == "off";
-        if self.place.pooler {
-            if asynchronous {
-                return Err(permanent(format!(
-                    "{name} runs with synchronous_commit = off, which cannot be set through a pooler: \
-                     set it for the role or the database"
-                )));
-            }
+        if row.try_get::<_, &str>(5)? == "on" {
+            return Err(permanent(format!(
+                "{name} has default_transaction_read_only = on for this role or database: nothing can be written"
+            )));
+        }
+        if !self.place.pooler {
             return Ok(());
         }
-        session.batch(PLANS).await?;
-        // A stronger setting, or one about standbys, is the operator's choice and stays.
-        if asynchronous {
-            session.batch("SET synchronous_commit = on").await?;
+        let (commit, isolation): (&str, &str) = (row.try_get(4)?, row.try_get(6)?);
+        let unfit = [
+            ("synchronous_commit", commit, commit == "off"),
+            (
+                "default_transaction_isolation",
+                isolation,
+                !isolation.starts_with("read "),
+            ),
+        ];
+        match unfit.iter().find(|(.., is_unfit)| *is_unfit) {
+            Some((setting, value, _)) => Err(permanent(format!(
+                "{name} runs with {setting} = {value}, which cannot be set through a pooler: \
+                 set it for the role or the database"
+            ))),
+            None => Ok(()),
         }
-        // Of 32 bits there, and zero is none at all.
-        let millis = self
-            .patience
-            .as_millis()
-            .clamp(1, i32::MAX.unsigned_abs().into());
-        session
-            .batch(&format!("SET statement_timeout = {millis}"))
-            .await
     }
 }
 
@@ -280,17 +307,21 @@ impl Manager for Dialer {
     type Error = Error;
 
     async fn create(&self) -> Result<Arc<Session>> {
-        // A server that is stopped still has its connections accepted, by the kernel.
+        // A server that is stopped still has its connections accepted, by the kernel. What is given up
+        // ends, socket and all, since it is given up where it lives; the bound out here is for a runtime
+        // that nobody drives any more.
         let dialer = self.clone();
-        let dialled = self.runtime.spawn(async move { dialer.dial().await });
-        let dialled = timeout(self.patience, async {
+        let dialled = self.runtime.spawn(async move {
+            timeout(dialer.patience, dialer.dial())
+                .await
+                .unwrap_or(Err(Fault::Silent))
+        });
+        within(self.patience, async {
             dialled.await.unwrap_or(Err(Fault::Silent))
         })
-        .await;
-        dialled
-            .unwrap_or(Err(Fault::Silent))
-            .map(Arc::new)
-            .map_err(|fault| fault.before("connect", &self.place.name))
+        .await
+        .map(Arc::new)
+        .map_err(|fault| fault.before("connect", &self.place.name))
     }
 
     async fn recycle(&self, session: &mut Arc<Session>, _: &Metrics) -> RecycleResult<Error> {
@@ -302,7 +333,8 @@ impl Manager for Dialer {
 }
 
 /// A session of one's own. Given back when it is dropped, or closed if it is of no more use: what it holds
-/// locked is then free at once.
+/// locked is free as soon as the server has done, or given up, what it was asked last. Not before: the
+/// connection takes its leave when the last answer has come, or is found dead.
 pub(crate) struct Lease {
     session: Arc<Session>,
     /// None once it is dropped.
@@ -372,6 +404,21 @@ impl Sessions {
             patience,
             ready: OnceCell::new(),
         })
+    }
+
+    /// Looks at the server for the first time. One that cannot be reached now is no error: it is looked at
+    /// when it is first asked.
+    ///
+    /// # Errors
+    /// `Permanent` for a server or tables that do not serve.
+    pub(crate) async fn look(&self) -> Result<()> {
+        match self.get().await {
+            Err(error) if error.kind() == ErrorKind::Transient => {
+                warn!(%error, "opened without the server");
+                Ok(())
+            }
+            looked => looked.map(drop),
+        }
     }
 
     /// A session of one's own until it is dropped.

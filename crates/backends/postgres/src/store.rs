@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gleaner_core::{
-    Advance, Binding, Error, ErrorKind, Expected, Filter, Fold, GrainId, LogId, Mark, Outcome,
-    Rebase, Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result,
+    Advance, Binding, Error, Expected, Filter, Fold, GrainId, LogId, Mark, Outcome, Rebase,
+    Replica, ReplicaHandle, ReplicaPage, ReplicaStore, Result,
 };
-use tracing::warn;
 
 use crate::apply::Applies;
 use crate::config::PostgresStoreConfig;
@@ -90,13 +89,7 @@ impl PostgresReplicaStore {
             return Err(Error::invalid(BACKEND, message));
         }
         let sessions = config.server.sessions(&STORE)?;
-        match sessions.get().await {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Transient => {
-                warn!(%error, "opened without the server");
-            }
-            Err(error) => return Err(error),
-        }
+        sessions.look().await?;
         let schema = &sessions.place.schema;
         Ok(Self {
             inner: Arc::new(Inner {

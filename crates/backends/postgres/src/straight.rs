@@ -13,8 +13,12 @@ use crate::session::{Session, Sql};
 /// The statement, for one schema.
 ///
 /// It counts places for all entries before it knows which it will write: places that stay empty harm
-/// nobody. A head or fence that another process has just moved is looked at again in its new state, since
-/// the row is locked first; a grain that it has just made is not seen, and takes the long way.
+/// nobody. The statement sees what was there when it began, and may have waited for its shards since; so
+/// the server compares again, as it is now, a row that another process has moved meanwhile. Newer servers
+/// (seen on 15.18) find that it has another `ctid` and leave it, and the entry takes the long way. Older
+/// ones do not look at that again, but at all the other conditions; they write what still fits the fence
+/// and the head as they are now. Either way nothing is written by what was. A grain that another process has
+/// just made is not seen, and takes the long way.
 #[derive(Debug)]
 pub(crate) struct Straight {
     append: Sql,
@@ -48,7 +52,7 @@ impl Straight {
                    AND g.head_kind <> {tombstone} \
                    ELSE g.head_epoch IS NULL OR (g.head_epoch <= i.epoch \
                    AND i.sequence - g.head_sequence BETWEEN 1 AND 4294967296) END \
-                   AND {version} = {newest} \
+                   AND {may_write} \
                    RETURNING g.id, g.shard AS lies_in, g.pos, g.base_epoch, g.base_sequence, i.*\
                  ), written AS (\
                    INSERT INTO {s}.entry SELECT id, epoch, sequence, writer, kind, prev, digest, \

@@ -1,5 +1,7 @@
 //! L9 and L11: which log, which history, and which server it is.
 
+use std::time::Duration;
+
 use gleaner_core::{Cursor, Draft, ErrorKind, Filter, GrainId, ReplicationLog, Writer};
 use gleaner_postgres::PostgresLog;
 use gleaner_servers::{Postgres, or_skip};
@@ -32,6 +34,21 @@ async fn a_promoted_standby_is_another_history_of_the_same_log() {
         .unwrap();
     assert_eq!(refused.kind(), ErrorKind::Transient, "{refused}");
     assert!(refused.to_string().contains("standby"), "{refused}");
+    // Of several hosts it is passed over, to read as to listen.
+    let port = |server: &Postgres| format!("127.0.0.1:{}", server.port());
+    let both = format!("{},{}", port(&standby), port(&primary));
+    let either = PostgresLog::open(&primary.url().replace(&port(&primary), &both)).await;
+    let either = either.unwrap();
+    let found = either.heads(std::slice::from_ref(&grain)).await.unwrap();
+    assert_eq!(found, [Some(head)]);
+    let since_now = either.feed().unwrap().start(&Filter::all()).await.unwrap();
+    let wait = either.feed().unwrap().wait(&since_now, Duration::ZERO);
+    wait.await;
+    until("it listens to the primary", async || {
+        let listens = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'";
+        primary.sql(listens) != "0"
+    })
+    .await;
 
     primary.kill();
     let gone = log.heads(std::slice::from_ref(&grain)).await.err().unwrap();
@@ -98,12 +115,13 @@ async fn a_server_that_is_not_up_yet_is_waited_for() {
     // Killed and started again, it has what it acknowledged.
     server.kill();
     server.restart();
+    let mut heads = Vec::new();
     until("the log is there again", async || {
-        log.append(entry.clone()).await.is_ok()
+        let asked = log.heads(&[entry.grain().clone()]).await;
+        heads = asked.unwrap_or_default();
+        !heads.is_empty()
     })
     .await;
-    assert_eq!(
-        log.heads(&[entry.grain().clone()]).await.unwrap(),
-        [Some(head)]
-    );
+    assert_eq!(heads, [Some(head)]);
+    assert_eq!(log.append(entry).await.unwrap(), head);
 }

@@ -32,9 +32,14 @@ async fn a_server_that_would_lose_what_it_acknowledged_is_refused() {
     };
     let said = refused(&server.url()).await.to_string();
     assert!(said.contains("fsync = off"), "{said}");
+    server.sql("ALTER SYSTEM SET fsync = on; ALTER SYSTEM SET full_page_writes = off");
+    server.shut_down();
+    server.restart();
+    let said = refused(&server.url()).await.to_string();
+    assert!(said.contains("full_page_writes = off"), "{said}");
     // The same server, set right meanwhile, is taken; an asynchronous commit is set right by the session.
-    server.sql("ALTER SYSTEM SET fsync = on; ALTER SYSTEM SET synchronous_commit = off");
-    server.sql("ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf()");
+    server.sql("ALTER SYSTEM SET synchronous_commit = off");
+    server.sql("ALTER SYSTEM SET full_page_writes = on");
     server.shut_down();
     server.restart();
     let log = PostgresLog::open(&server.url()).await.unwrap();
@@ -67,6 +72,25 @@ async fn an_asynchronous_commit_is_set_right_or_refused() {
     // Behind a pooler there is no session to set it for.
     let said = refused(&format!("{url}?pooler=true")).await.to_string();
     assert!(said.contains("synchronous_commit = off"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_may_be_written_is_no_place_for_a_log() {
+    if !is_installed() {
+        return;
+    }
+    let server = Postgres::shared().unwrap();
+    let url = server.create_database("read_only");
+    server.sql("ALTER DATABASE read_only SET default_transaction_read_only = on");
+    let host = format!("127.0.0.1:{}", server.port());
+    let twice = url.replace(&host, &format!("{host},{host}"));
+    for url in [&url, &twice, &format!("{url}?pooler=true")] {
+        let said = refused(url).await.to_string();
+        assert!(
+            said.contains("default_transaction_read_only = on"),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
