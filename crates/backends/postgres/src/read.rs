@@ -141,6 +141,7 @@ const READ_FROM: &str = concat!(
 /// How many entries lead to a head is known from the numbers: behind a base, and behind a cursor that is at
 /// or above it, there are Deltas alone, whose numbers follow each other. So the budget is dealt out before
 /// an entry is looked at, in the order asked for; the last column says whether a grain got a part of it.
+/// `OFFSET 0` keeps what is reckoned from being reckoned anew wherever it is used, some ten times a row.
 const CATCH_UP: &str = concat!(
     "SELECT * FROM (SELECT CASE WHEN g.ord = 1 THEN ",
     identity_column!(),
@@ -163,7 +164,7 @@ const CATCH_UP: &str = concat!(
        AS i (grain_type, grain_key, epoch, sequence, ord) \
        LEFT {join_its_grain} ON true \
        CROSS JOIN LATERAL (SELECT (g.base_epoch, g.base_sequence) > (i.epoch, i.sequence) \
-       AS is_above) b) g) g \
+       AS is_above) b OFFSET 0) g OFFSET 0) g \
      LEFT JOIN LATERAL (SELECT ",
     entry_columns!(),
     " FROM {s}.entry e WHERE e.grain = g.id \
