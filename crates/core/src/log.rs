@@ -141,7 +141,8 @@ pub trait ReplicationLog: Send + Sync + 'static {
     /// L9.
     ///
     /// # Errors
-    /// `Transient`, `Permanent`.
+    /// `Transient`, `Permanent`. `Permanent` that names a grain is about its head alone, which cannot be
+    /// read: a follower's sweep asks for the others without it.
     ///
     /// # Cancel safety
     /// Reads only.

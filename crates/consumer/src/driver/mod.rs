@@ -11,6 +11,7 @@
 //! operation of its own, and shards wait for the lead never, so neither holds the other up.
 
 mod answers;
+mod asking;
 mod deal;
 mod feeds;
 mod grains;

@@ -1,7 +1,5 @@
 //! The operations: each a future that calls log or store, and what it brings back.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use gleaner_core::{
 use tokio::sync::oneshot;
 
 use super::Replies;
+use super::asking::Asking;
 use super::pushes::Heard;
 use super::waiters::CaughtUpReply;
 use crate::clock::Reading;
@@ -46,7 +45,7 @@ pub(super) enum Done {
     },
     Swept {
         slots: Vec<u32>,
-        result: Result<Vec<Option<Head>>, Error>,
+        result: Result<Vec<Result<Option<Head>, Error>>, Error>,
     },
 }
 
@@ -139,7 +138,16 @@ type Op = BoxFuture<'static, Done>;
 /// Asks for heads.
 pub(super) fn heads(log: Arc<dyn ReplicationLog>, slots: Vec<u32>, grains: Vec<GrainId>) -> Op {
     Box::pin(async move {
-        let result = log.heads(&grains).await;
+        let mut asking = Asking::about(&grains);
+        let result = loop {
+            match log.heads(asking.asked()).await {
+                Ok(heads) => break Ok(asking.answered(heads)),
+                Err(error) => match asking.without(error) {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+            }
+        };
         Done::Swept { slots, result }
     })
 }
@@ -155,47 +163,19 @@ pub(super) fn load(
     Box::pin(async move {
         let result = async {
             let bound = bind(&*log, &*store, bound).await?;
-            let marks = cursors(&*store, &grains)
-                .await
-                .map_err(|error| (Asked::Cursors, error))?;
-            Ok((bound, marks))
+            let mut asking = Asking::about(&grains);
+            loop {
+                match store.cursor(asking.asked()).await {
+                    Ok(marks) => return Ok((bound, asking.answered(marks))),
+                    Err(error) => asking
+                        .without(error)
+                        .map_err(|error| (Asked::Cursors, error))?,
+                }
+            }
         }
         .await;
         Done::Loaded { slots, result }
     })
-}
-
-/// Where each replica stands. One that cannot be read, and that the store names, is left out and the
-/// others are asked for again: it is no harm of theirs.
-async fn cursors(
-    store: &dyn ReplicaStore,
-    grains: &[GrainId],
-) -> Result<Vec<Result<Mark, Error>>, Error> {
-    let mut spoilt = HashMap::new();
-    let mut asked = Cow::Borrowed(grains);
-    while !asked.is_empty() {
-        match store.cursor(&asked).await {
-            Ok(marks) if spoilt.is_empty() => return Ok(marks.into_iter().map(Ok).collect()),
-            Ok(marks) => {
-                let mut marks = marks.into_iter();
-                let left = grains.iter().map_while(|grain| match spoilt.remove(grain) {
-                    Some(error) => Some(Err(error)),
-                    None => marks.next().map(Ok),
-                });
-                return Ok(left.collect());
-            }
-            Err(error) => {
-                let named = error.grain().filter(|_| !error.is_retryable());
-                let Some(at) = named.and_then(|one| asked.iter().position(|grain| grain == one))
-                else {
-                    return Err(error);
-                };
-                spoilt.insert(asked.to_mut().remove(at), error);
-            }
-        }
-    }
-    let all = grains.iter().filter_map(|grain| spoilt.remove(grain));
-    Ok(all.map(Err).collect())
 }
 
 /// The log that the store belongs to; the followed one if it belonged to none.

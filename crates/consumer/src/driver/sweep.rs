@@ -86,7 +86,11 @@ impl Shard {
         self.sweep.due = Some(now.plus(self.sweep.interval / reads));
     }
 
-    pub(super) fn swept(&mut self, slots: Vec<u32>, result: Result<Vec<Option<Head>>, Error>) {
+    pub(super) fn swept(
+        &mut self,
+        slots: Vec<u32>,
+        result: Result<Vec<Result<Option<Head>, Error>>, Error>,
+    ) {
         self.sweep_again(self.now());
         let heads = match result {
             Ok(heads) => heads,
@@ -97,6 +101,13 @@ impl Shard {
         };
         self.tools.shared.answered(Asked::Reads);
         for (number, head) in slots.into_iter().zip(heads) {
+            let head = match head {
+                Ok(head) => head,
+                Err(error) => {
+                    self.tools.shared.erred(Asked::Reads, &error);
+                    continue;
+                }
+            };
             let Some(rest) = self.slots.get(number).and_then(Slot::asleep) else {
                 continue;
             };

@@ -39,6 +39,28 @@ async fn l11_a_tail_that_is_lost_unseen_is_found_by_the_sweep() {
     assert_eq!(rig.log.entries_read(), reads, "heads alone are read");
 }
 
+/// L11 for the others of its call: one head that cannot be read hides no tail that is lost.
+#[tokio::test(start_paused = true)]
+async fn l11_a_head_that_cannot_be_read_does_not_hide_what_others_lost() {
+    let rig = Rig::new();
+    let ids: Vec<_> = (0..20).map(|n| grain(&n.to_string())).collect();
+    for id in &ids {
+        rig.full(id, 1, "one").await;
+    }
+    let heads = rig.log.current().heads(&ids).await.unwrap();
+    for id in &ids {
+        rig.full(id, 2, "two").await;
+    }
+    let follower = rig.builder().sweep(secs(60)).spawn();
+    follow_all(&follower).await;
+    *rig.log.damaged.lock() = Some(ids[3].clone());
+    rig.log.lose_unseen(ids[17].clone(), heads[17].unwrap());
+    pass(secs(70)).await;
+    assert_eq!(health(&follower, &ids[17]), Health::Ahead);
+    assert_eq!(health(&follower, &ids[3]), Health::Live);
+    assert_eq!(follower.progress().in_step, 19);
+}
+
 /// What the sweep does not find in order is left alone: it costs a read of heads, and no more.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_asks_for_heads_in_an_interval_and_for_nothing_else() {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gleaner_core::{
-    Appended, Budget, CatchUp, Caught, ChangeFeed, Changes, Claim, Cursor, Entry, Filter, GrainId,
-    Head, HeadPage, Identity, Limits, Page, Position, Pushed, PushedRun, ReplicationLog, Result,
-    Truncation,
+    Appended, Budget, CatchUp, Caught, ChangeFeed, Changes, Claim, Cursor, Entry, Error, Filter,
+    GrainId, Head, HeadPage, Identity, Limits, Page, Position, Pushed, PushedRun, ReplicationLog,
+    Result, Truncation,
 };
 use gleaner_memory::MemoryLog;
 use parking_lot::Mutex;
@@ -47,6 +47,8 @@ pub(crate) struct RigLog {
     hints: AtomicU8,
     age: AtomicU64,
     page: AtomicUsize,
+    /// A grain whose head it cannot read, as the sweep asks.
+    pub(crate) damaged: Mutex<Option<GrainId>>,
     /// Calls of `heads`.
     pub(crate) heads: AtomicUsize,
     /// What is to be sent unasked.
@@ -79,6 +81,7 @@ impl RigLog {
             hints: AtomicU8::new(Hints::True as u8),
             age: AtomicU64::new(0),
             page: AtomicUsize::new(usize::MAX),
+            damaged: Mutex::default(),
             heads: AtomicUsize::new(0),
             sends: Mutex::default(),
             sending: Notify::new(),
@@ -181,6 +184,11 @@ impl ReplicationLog for RigLog {
     async fn heads(&self, grains: &[GrainId]) -> Result<Vec<Option<Head>>> {
         self.reads.enter()?;
         self.heads.fetch_add(1, Ordering::SeqCst);
+        if let Some(damaged) = self.damaged.lock().as_ref()
+            && grains.contains(damaged)
+        {
+            return Err(Error::permanent("rig", "damaged").of(damaged));
+        }
         let mut heads = self.current().heads(grains).await?;
         if let Some((lost, left)) = &*self.lost.lock() {
             for (grain, head) in grains.iter().zip(&mut heads) {
