@@ -67,8 +67,9 @@ pub(crate) struct Sql {
 impl Sql {
     /// Puts the schema in the place of `{s}`, and of other names in braces what they stand for:
     /// `{version}` the version of the log's tables now, none on a standby, `{newest}` the one that this crate knows,
-    /// `{may_write}` whether the two are the same, and the commit not an asynchronous one, `{its_grain}` the row `g` of the grain that a row `i` names: looked up one by one, in the order of
-    /// `i`, whatever the planner believes.
+    /// `{may_write}` whether the two are the same, and the commit not an asynchronous one, `{join_its_grain}`
+    /// the row `g` of the grain that a row `i` names: looked up one by one, in the order of `i`, whatever the
+    /// planner believes.
     pub(crate) fn new(schema: &str, text: &str, types: &'static [Type]) -> Self {
         let text = text
             .replace("{delta}", &Kind::Delta.code().to_string())
@@ -82,10 +83,9 @@ impl Sql {
                 "(SELECT version FROM {s}.layout WHERE name = 'log' AND NOT pg_is_in_recovery())",
             )
             .replace("{newest}", &LOG.version().to_string())
-            .replace("{its_grain}", "CROSS {join_its_grain}")
             .replace(
                 "{join_its_grain}",
-                "JOIN LATERAL (SELECT g.ctid, g.* FROM {s}.grain g \
+                "JOIN LATERAL (SELECT g.* FROM {s}.grain g \
                  WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key OFFSET 0) g",
             )
             .replace("{s}", schema);

@@ -14,11 +14,9 @@ use crate::session::{Session, Sql};
 ///
 /// It counts places for all entries before it knows which it will write: places that stay empty harm
 /// nobody. The statement sees what was there when it began, and may have waited for its shards since; so
-/// the server compares again, as it is now, a row that another process has moved meanwhile. Newer servers
-/// (seen on 15.18) find that it has another `ctid` and leave it, and the entry takes the long way. Older
-/// ones do not look at that again, but at all the other conditions; they write what still fits the fence
-/// and the head as they are now. Either way nothing is written by what was. A grain that another process has
-/// just made is not seen, and takes the long way.
+/// the server looks again at a row that another process has moved meanwhile, and writes what still fits
+/// fence and head as they are now. What did not fit when the statement began, and a grain that another process
+/// has just made, it does not see: those take the long way.
 #[derive(Debug)]
 pub(crate) struct Straight {
     append: Sql,
@@ -42,11 +40,11 @@ impl Straight {
                    head_sequence = i.sequence, head_digest = i.digest, head_kind = i.kind, \
                    base_epoch = CASE i.kind WHEN {delta} THEN g.base_epoch ELSE i.epoch END, \
                    base_sequence = CASE i.kind WHEN {delta} THEN g.base_sequence ELSE i.sequence END \
-                   FROM (SELECT i.*, g.ctid AS tid \
                    FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                    WITH ORDINALITY AS i (grain_type, grain_key, slot, nth, epoch, sequence, writer, \
-                   kind, prev, digest, written_at, source, schema, payload, ord) {its_grain}) i \
-                   WHERE g.ctid = i.tid AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
+                   kind, prev, digest, written_at, source, schema, payload, ord) \
+                   WHERE g.grain_type = i.grain_type AND g.grain_key = i.grain_key \
+                   AND g.fence_epoch = i.epoch AND g.fence_writer = i.writer \
                    AND CASE i.kind WHEN {delta} THEN g.head_epoch = i.epoch \
                    AND g.head_sequence = i.sequence - 1 AND g.head_digest = i.prev \
                    AND g.head_kind <> {tombstone} \

@@ -222,3 +222,72 @@ async fn what_was_refused_in_a_transaction_holds_nobody_up() {
     })
     .await;
 }
+
+/// The straight way begins with a snapshot, and then waits for those who move heads or fences: what it meets
+/// is judged as it is by then, and not as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_moved_while_an_append_waits_is_judged_as_it_is() {
+    if !is_installed() {
+        return;
+    }
+    let url = fresh();
+    let schema = schema_of(&url);
+    let log = PostgresLog::open(&url).await.unwrap();
+    claimed(&log, 4).await;
+    for number in 0..4 {
+        log.append(state(&grain(number), 1, "one")).await.unwrap();
+    }
+    let (gate, watch) = (Sql::connect(&url).await, Sql::connect(&url).await);
+    let waits = format!(
+        "SELECT count(*)::int8 FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+         AND query LIKE '%{schema}%written_at%'"
+    );
+    let meanwhile = async |number: u64, change: &str| {
+        gate.run(&format!(
+            "BEGIN; SELECT FROM {schema}.shard ORDER BY id FOR UPDATE"
+        ))
+        .await;
+        let appended = tokio::spawn({
+            let (log, entry) = (log.clone(), state(&grain(number), 2, "two"));
+            async move { log.append(entry).await }
+        });
+        until("the append waits", async || watch.number(&waits).await == 1).await;
+        gate.run(&format!(
+            "UPDATE {schema}.grain SET {change} WHERE grain_key = '{number}'; COMMIT"
+        ))
+        .await;
+        appended.await.unwrap()
+    };
+
+    // As a truncation does, which moves neither.
+    let head = meanwhile(0, "floor_epoch = 1, floor_sequence = 1").await;
+    assert_eq!(head.unwrap().cursor, Cursor::new(1, 2));
+    let fenced = meanwhile(1, "fence_epoch = 2, fence_writer = 9").await;
+    assert!(
+        matches!(fenced.unwrap_err().kind(), ErrorKind::Fenced { fence } if fence.epoch == Epoch::new(2))
+    );
+    let passed = meanwhile(2, "head_sequence = 2, base_sequence = 2").await;
+    assert!(matches!(
+        passed.unwrap_err().kind(),
+        ErrorKind::Conflict { head: Some(head) } if head.cursor == Cursor::new(1, 2)
+    ));
+    // What fitted neither then nor now.
+    let leap = meanwhile(3, "head_epoch = 2, base_epoch = 2").await;
+    assert!(matches!(
+        leap.unwrap_err().kind(),
+        ErrorKind::Conflict { .. }
+    ));
+
+    let grains: Vec<GrainId> = (0..4).map(grain).collect();
+    for grain in &grains {
+        let page = log.read_from(grain, Cursor::ZERO, Budget::UNBOUNDED).await;
+        let written = page.unwrap().entries.len();
+        let expected = if *grain == grains[0] { 2 } else { 1 };
+        assert_eq!(written, expected, "{grain}");
+    }
+    // And in the feed as the others are: places are given once.
+    let places = format!(
+        "SELECT count(*) - count(DISTINCT (shard, pos)) FROM {schema}.grain WHERE pos IS NOT NULL"
+    );
+    assert_eq!(watch.number(&places).await, 0);
+}
