@@ -13,11 +13,14 @@
 //! a ring, heads and fences stand still between the reading and the writing, and the order of places in a
 //! shard is the order in which they become visible (F1, F2).
 
+use futures::future::join_all;
 use gleaner_core::{Appended, Entry, Error, GrainId, Limits, Result};
 
+use crate::columns::Lot;
 use crate::error::BACKEND;
 use crate::long::Long;
 use crate::place::Place;
+use crate::schema::SHARDS;
 use crate::session::Session;
 use crate::straight::Straight;
 
@@ -26,6 +29,36 @@ use crate::straight::Straight;
 pub(crate) struct Run<'a> {
     pub(crate) grain: &'a GrainId,
     pub(crate) entries: Vec<&'a Entry>,
+}
+
+/// From how many entries on a group goes in two statements at once, each about half of the feed shards: they
+/// meet at no lock, and two of the server's cores work. A statement and its sync cost what some ten entries
+/// do, so that fewer would gain little.
+pub(crate) const LARGE: usize = 128;
+
+/// A run of one entry, and its place among the runs.
+pub(crate) type Single<'a> = (usize, &'a Run<'a>, &'a Entry);
+
+/// What each session is to append.
+fn parts<'a, 's>(
+    all: Vec<Single<'a>>,
+    session: &'s Session,
+    second: Option<&'s Session>,
+) -> Vec<(&'s Session, Vec<Single<'a>>)> {
+    let parts = match second {
+        Some(second) => {
+            let in_first_half = |(_, run, _): &Single<'_>| {
+                usize::try_from(Lot::of(run.grain).shard).is_ok_and(|shard| shard < SHARDS / 2)
+            };
+            let (first, others) = all.into_iter().partition(in_first_half);
+            vec![(session, first), (second, others)]
+        }
+        None => vec![(session, all)],
+    };
+    parts
+        .into_iter()
+        .filter(|(_, part)| !part.is_empty())
+        .collect()
 }
 
 /// Where feed shards end now, for those who wait.
@@ -57,17 +90,18 @@ impl Appends {
         }
     }
 
-    /// Appends runs of different grains.
+    /// Appends runs of different grains; with a second session, half of what goes the straight way on each.
     pub(crate) async fn append(
         &self,
         session: &Session,
+        second: Option<&Session>,
         place: &Place,
         limits: &Limits,
         runs: &[Run<'_>],
     ) -> Done {
         let mut answers: Vec<Option<Result<Appended>>> = runs.iter().map(|_| None).collect();
         let mut done = Done::default();
-        let straight: Vec<(usize, &Run<'_>, &Entry)> = runs
+        let straight: Vec<Single<'_>> = runs
             .iter()
             .enumerate()
             .filter_map(|(at, run)| match run.entries.as_slice() {
@@ -75,18 +109,30 @@ impl Appends {
                 _ => None,
             })
             .collect();
-        if !straight.is_empty() {
-            let written = self
-                .straight
-                .append(session, &straight, &mut answers, &mut done.moves)
-                .await;
-            if let Err(fault) = written {
-                done.is_spoilt = fault.is_permanent();
-                let error = fault.in_doubt("append", &place.name);
-                for (at, ..) in &straight {
-                    if let Some(answer) = answers.get_mut(*at) {
-                        *answer = Some(Err(error.clone()));
+        let parts = parts(straight, session, second);
+        let statements = parts
+            .iter()
+            .map(|(session, part)| self.straight.append(session, part));
+        let written = join_all(statements).await;
+        for ((_, part), written) in parts.iter().zip(written) {
+            let error = match written {
+                Ok(written) => {
+                    done.moves.extend(written.moves);
+                    for (at, appended) in written.answers {
+                        if let Some(answer) = answers.get_mut(at) {
+                            *answer = Some(Ok(appended));
+                        }
                     }
+                    continue;
+                }
+                Err(fault) => {
+                    done.is_spoilt |= fault.is_permanent();
+                    fault.in_doubt("append", &place.name)
+                }
+            };
+            for (at, ..) in part {
+                if let Some(answer) = answers.get_mut(*at) {
+                    *answer = Some(Err(error.clone()));
                 }
             }
         }

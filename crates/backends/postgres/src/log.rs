@@ -91,8 +91,8 @@ impl PostgresLog {
             let message = format!("batches of more than {LARGEST_BATCH} bytes cannot be sent");
             return Err(Error::invalid(BACKEND, message));
         }
-        // One connection is the writer's own: an append does not wait for reads to end.
-        let writing = Arc::new(config.server.clone().connections(1).sessions(&LOG)?);
+        // Connections of the writer's own, the second for large groups: an append does not wait for reads to end.
+        let writing = Arc::new(config.server.clone().connections(2).sessions(&LOG)?);
         let sessions = Arc::new(config.server.sessions(&LOG)?);
         sessions.look().await?;
         let place = Arc::clone(&sessions.place);

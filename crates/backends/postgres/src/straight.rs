@@ -1,10 +1,10 @@
 //! [`Straight`]: an entry each for any number of grains, in one statement that is its own transaction.
 
-use gleaner_core::{Appended, Entry, Head, Result};
+use gleaner_core::{Appended, Head};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::append::{Moves, Run};
+use crate::append::{Moves, Single};
 use crate::columns::{EntryColumns, GrainNames, Lot, Places};
 use crate::error::Fault;
 use crate::rows;
@@ -78,14 +78,12 @@ impl Straight {
         }
     }
 
-    /// One statement. What it wrote is answered; what it did not is left.
+    /// One statement. What it did not write is not among the answers.
     pub(crate) async fn append(
         &self,
         session: &Session,
-        runs: &[(usize, &Run<'_>, &Entry)],
-        answers: &mut [Option<Result<Appended>>],
-        moves: &mut Moves,
-    ) -> Result<(), Fault> {
+        runs: &[Single<'_>],
+    ) -> Result<Written, Fault> {
         let names = GrainNames::of(runs.iter().map(|(_, run, _)| run.grain));
         let mut places = Places::default();
         let mut columns = EntryColumns::default();
@@ -120,23 +118,30 @@ impl Straight {
                 ],
             )
             .await?;
+        let mut written = Written::default();
         for row in &rows {
             let at = usize::try_from(rows::count(row, 0)?).unwrap_or_default();
             let Some((at, run, entry)) = at.checked_sub(1).and_then(|at| runs.get(at)) else {
                 continue;
             };
-            let base = rows::cursor(row, 3)?;
-            if let Some(answer) = answers.get_mut(*at) {
-                *answer = Some(Ok(Appended {
-                    grain: run.grain.clone(),
-                    landed: 1,
-                    result: Ok(Head::of(entry, base)),
-                }));
-            }
-            moves.push((shard(row, 1)?, rows::count(row, 2)?));
+            let appended = Appended {
+                grain: run.grain.clone(),
+                landed: 1,
+                result: Ok(Head::of(entry, rows::cursor(row, 3)?)),
+            };
+            written.answers.push((*at, appended));
+            written.moves.push((shard(row, 1)?, rows::count(row, 2)?));
         }
-        Ok(())
+        Ok(written)
     }
+}
+
+/// What a statement has written.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// By the places of the runs.
+    pub(crate) answers: Vec<(usize, Appended)>,
+    pub(crate) moves: Moves,
 }
 
 fn shard(row: &Row, at: usize) -> Result<usize, Fault> {

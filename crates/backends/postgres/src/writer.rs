@@ -7,7 +7,7 @@ use gleaner_core::append::by_grain;
 use gleaner_core::{Appended, Entry, Error, ErrorKind, GrainId, Limits, Result};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::append::{Appends, Done, Run};
+use crate::append::{Appends, Done, LARGE, Run};
 use crate::error::BACKEND;
 use crate::hints::{Bell, Hints};
 use crate::session::Sessions;
@@ -28,8 +28,8 @@ struct Request {
 /// Where appends are handed in.
 ///
 /// # Concurrency
-/// One task takes whatever is waiting, puts it into one statement and answers after the commit; meanwhile
-/// the next ones gather. So many small appends share a round trip and a sync of the disk. A grain occurs
+/// One task takes whatever is waiting, puts it into one statement (a large group into two at once) and answers
+/// after the commit; meanwhile the next ones gather. So many small appends share a round trip and a sync of the disk. A grain occurs
 /// once in a group: a second request about it begins the next group, and finds what the first one did.
 /// A caller who goes away does not take its request back.
 #[derive(Debug)]
@@ -119,8 +119,16 @@ impl Desk {
                 };
             }
         };
-        let place = &self.sessions.place;
-        let appended = self.appends.append(&session, place, &self.limits, &runs);
+        let second = if runs.len() < LARGE {
+            None
+        } else {
+            // It goes as well without.
+            self.sessions.get().await.ok()
+        };
+        let (place, second) = (&self.sessions.place, second.as_deref());
+        let appended = self
+            .appends
+            .append(&session, second, place, &self.limits, &runs);
         // A large future, and one a group: the task itself stays small.
         let done = Box::pin(self.sessions.patiently(appended)).await;
         let done = done.unwrap_or_else(|| {

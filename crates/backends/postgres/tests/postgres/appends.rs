@@ -291,3 +291,49 @@ async fn a_row_that_is_moved_while_an_append_waits_is_judged_as_it_is() {
     );
     assert_eq!(watch.number(&places).await, 0);
 }
+
+/// A large group goes in two statements at once, where there is a second connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_batch_goes_in_halves_if_it_can() {
+    if !is_installed() {
+        return;
+    }
+    let server = Postgres::shared().unwrap();
+    let url = server.create_database("halves");
+    let log = PostgresLog::open(&url).await.unwrap();
+    claimed(&log, 400).await;
+    let sql = Sql::connect(&url).await;
+    let commits = "SELECT count(DISTINCT xmin::text) FROM gleaner.entry WHERE sequence = ";
+    let batch = |number: u64, sequence| -> Vec<Entry> {
+        (0..number)
+            .map(|number| state(&grain(number), sequence, "state"))
+            .collect()
+    };
+    for (sequence, number, statements) in [(1, 400, 2), (2, 100, 1), (3, 400, 2)] {
+        let answers = log.append_batch(&batch(number, sequence)).await.unwrap();
+        let in_order: Vec<GrainId> = answers.iter().map(|answer| answer.grain.clone()).collect();
+        let asked: Vec<GrainId> = (0..number).map(grain).collect();
+        assert_eq!(in_order, asked);
+        for answer in answers {
+            let head = answer.result.unwrap();
+            assert_eq!((answer.landed, head.cursor), (1, Cursor::new(1, sequence)));
+        }
+        let counted = sql.number(&format!("{commits}{sequence}")).await;
+        assert_eq!(counted, statements, "of {number}");
+    }
+
+    // One connection for a look at the server, one for appends, one of the test's.
+    server.sql("ALTER DATABASE halves CONNECTION LIMIT 3");
+    drop(log);
+    let others = "SELECT count(*)::int8 FROM pg_stat_activity \
+        WHERE datname = 'halves' AND pid <> pg_backend_pid()";
+    until("the first log has gone", async || {
+        sql.number(others).await == 0
+    })
+    .await;
+    let log = PostgresLog::builder(&url).unwrap().hints(false);
+    let log = log.open().await.unwrap();
+    let answers = log.append_batch(&batch(400, 4)).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.result.is_ok()));
+    assert_eq!(sql.number(&format!("{commits}4")).await, 1);
+}
