@@ -9,6 +9,8 @@ use gleaner_core::{
     Appended, Budget, CatchUp, ChangeFeed, Claim, Cursor, Entry, Error, Filter, GrainId, Head,
     HeadPage, Identity, Limits, Page, ReplicationLog, Result, Truncation,
 };
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::append::Appends;
 use crate::claim::Claims;
@@ -108,6 +110,7 @@ impl PostgresLog {
             limits: config.limits,
             bell: Arc::clone(&bell),
             hints: hints.clone(),
+            alone_until: Mutex::new(Instant::now()),
         });
         Ok(Self {
             inner: Arc::new(Inner {

@@ -2,15 +2,18 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gleaner_core::append::by_grain;
 use gleaner_core::{Appended, Entry, Error, ErrorKind, GrainId, Limits, Result};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::append::{Appends, Done, LARGE, Run};
 use crate::error::BACKEND;
 use crate::hints::{Bell, Hints};
-use crate::session::Sessions;
+use crate::session::{Lease, Sessions};
 
 /// Requests that may wait for the writer before their callers do.
 const QUEUE: usize = 1024;
@@ -18,6 +21,10 @@ const QUEUE: usize = 1024;
 const GROUP_ENTRIES: usize = 1024;
 /// And some of the network's.
 const GROUP_BYTES: usize = 8 << 20;
+
+/// How long large groups do without a second session that could not be had: a server that has no more to
+/// give is not asked with each of them.
+const ALONE: Duration = Duration::from_secs(10);
 
 /// One caller's batch.
 struct Request {
@@ -44,6 +51,8 @@ pub(crate) struct Desk {
     pub(crate) limits: Limits,
     pub(crate) bell: Arc<Bell>,
     pub(crate) hints: Option<Arc<Hints>>,
+    /// Until when no second session is asked for.
+    pub(crate) alone_until: Mutex<Instant>,
 }
 
 impl Writer {
@@ -104,6 +113,18 @@ impl Desk {
         }
     }
 
+    /// A second session for a group of so many grains, if it is large: it goes as well without.
+    async fn second(&self, grains: usize) -> Option<Lease> {
+        if grains < LARGE || Instant::now() < *self.alone_until.lock() {
+            return None;
+        }
+        let second = self.sessions.get().await.ok();
+        if second.is_none() {
+            *self.alone_until.lock() = Instant::now() + ALONE;
+        }
+        second
+    }
+
     async fn append(&self, group: &[Request]) -> Done {
         let runs: Vec<Run<'_>> = group
             .iter()
@@ -119,12 +140,7 @@ impl Desk {
                 };
             }
         };
-        let second = if runs.len() < LARGE {
-            None
-        } else {
-            // It goes as well without.
-            self.sessions.get().await.ok()
-        };
+        let second = self.second(runs.len()).await;
         let (place, second) = (&self.sessions.place, second.as_deref());
         let appended = self
             .appends
